@@ -1,0 +1,61 @@
+"""Read what open models write: any model's raw output in; content, reasoning and OpenAI tool calls out."""
+
+from ._version import __version__
+from .errors import (
+    DiagnosticsError,
+    GrammarError,
+    HamrParsersError,
+    IncompleteToolCallError,
+    InvalidToolsError,
+    UnknownParserError,
+)
+from .events import (
+    ContentDelta,
+    Diagnostic,
+    Event,
+    ReasoningDelta,
+    Reclassified,
+    Span,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallEnd,
+    ToolCallStart,
+)
+from .families.entry import Family
+from .families.registry import get_family, list_families, register_family
+from .message import ParsedMessage
+from .parser import StreamParser, aiter_events, iter_events, parse
+from .select import Resolution, resolve_parser
+from .tools import ToolSet
+
+__all__ = [
+    "ContentDelta",
+    "Diagnostic",
+    "DiagnosticsError",
+    "Event",
+    "Family",
+    "GrammarError",
+    "HamrParsersError",
+    "IncompleteToolCallError",
+    "InvalidToolsError",
+    "ParsedMessage",
+    "ReasoningDelta",
+    "Reclassified",
+    "Resolution",
+    "Span",
+    "StreamParser",
+    "ToolCall",
+    "ToolCallDelta",
+    "ToolCallEnd",
+    "ToolCallStart",
+    "ToolSet",
+    "UnknownParserError",
+    "__version__",
+    "aiter_events",
+    "get_family",
+    "iter_events",
+    "list_families",
+    "parse",
+    "register_family",
+    "resolve_parser",
+]

@@ -1,0 +1,1058 @@
+"""Reading JSON that is not quite JSON: the careful half of `JsonReader`.
+
+Theory. The fast half (json_reader.py, json_nodes.py) passes well-formed text through. At the first character
+that does not fit it goes back to the last place where everything had been given out, and this half reads on from
+there, token by token: one small step function for each lexical state, in the order of the grammar. A step either
+uses up text or changes the state, so that there is always progress; as soon as it is past the bad place and
+holds nothing, the fast half takes over again. Both halves are functions of the text alone, never of its cutting.
+
+What is given out is never taken back. So whatever could still be read in two ways is decided before: a step that
+needs to see what follows looks at most `LOOK` characters ahead and leaves the text unread while they are not
+there. Commas, keys, numbers and literals are read, but kept in `_hold` until the first character of the next
+value (or the one behind a scalar) shows that they stay.
+
+What may be a mend is decided in these places, and nowhere else:
+
+- `_closes`: is a quote inside a string its end? Yes if structure follows that fits the open brackets: a closer,
+  a comma with a key and colon (in an object) or with a value (in an array). Else it is a character of the text.
+- `_restarts`: or is it the opening quote of the next key, because the string's own closing quote is missing?
+  Only if everything behind it is well-formed up to the end of the value.
+- `_closer`, `_choose`: a bracket that does not match: was one left out before it, is it the wrong one, or one
+  too many? The reading that lets the following closers and separators fit wins.
+- `_step_gap`, `_ends`: does an unquoted value end here, or is the blank or comma part of a text without quotes?
+
+Forms that are one more spelling of a value (other literals, numbers, quotes, comments) go into `_scalar`, the
+first lines of `_step_value` and `_blanks`; nothing else needs to know.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import lru_cache
+from typing import Protocol
+
+from ..events import Diagnostic
+from .json_nodes import CLOSERS, ERROR, Node, Stack, tree
+
+__all__ = ["LOOK", "Boundary", "Mender"]
+
+LOOK = 64
+"""How many characters a decision may look ahead."""
+
+MORE = -1
+"""What a step returns if it cannot decide before there is more text."""
+
+OPENERS = {"}": "{", "]": "["}
+
+_BLANKS = re.compile(r"\s*+")
+_JSON_BLANKS = re.compile(r"[ \t\n\r]*+")
+_IDENT = re.compile(r"[\w$.\-]*+")
+_LITERAL = re.compile(r"(?:true|false|null|none|nan|[+-]?infinity)(?!\w)", re.IGNORECASE)
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+\Z")
+_DIGITS = re.compile(r"-?[0-9]++(?:\.[0-9]*+)?+\Z")
+_ESCAPE = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
+_PARTIAL_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?+\Z")
+_HIGH = re.compile(r"\\u[dD][89abAB]")
+_PLAIN = {
+    '"': re.compile(r'[^"\\\x00-\x1f]*+'),
+    "'": re.compile(r"[^\"'\\\x00-\x1f]*+"),
+}
+_BODY = {
+    '"': re.compile(r'(?:[^"\\]|\\.)*+', re.DOTALL),
+    "'": re.compile(r"(?:[^'\\]|\\.)*+", re.DOTALL),
+}
+_QUOTE_OR_LINE = re.compile(r'[^"\n]*+')
+_JUNK = re.compile(r"[^\"'{}\[\],]*+")
+
+_SCALARS = {"true": "true", "false": "false", "null": "null", "none": "null"}
+_NOT_FINITE = frozenset(("nan", "infinity", "inf"))
+_PYTHON = frozenset(("True", "False", "None"))
+_CONTROL = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
+
+_FAST = frozenset(("A", "k0", "v0"))
+_STARTS = frozenset("\"'{[-0123456789")
+
+
+class Boundary(Protocol):
+    """What a reader must know of the markers around it; given by the engine."""
+
+    first: str
+    """The characters that a marker may begin with."""
+
+    def at(self, text: str, pos: int, final: bool) -> bool | None:
+        """Does a marker that ends the value stand at `pos`? None: more text is needed."""
+
+    def ends_string(self, text: str, pos: int, final: bool) -> bool | None:
+        """Does the raw newline at `pos`, inside a string, stand before a closer that is really one?"""
+
+
+@lru_cache(maxsize=64)
+def _atom_pattern(first: str) -> re.Pattern[str]:
+    return re.compile(rf'[^\s,\]}}"{re.escape(first)}]*+')
+
+
+@lru_cache(maxsize=64)
+def _bare_pattern(first: str) -> re.Pattern[str]:
+    """Characters of a text without quotes that mean nothing."""
+    return re.compile(rf'[^\s,\[\]{{}}()"\\\x00-\x1f{re.escape(first)}]*+')
+
+
+def _keylike(text: str, i: int, end: int, edge: bool | None) -> bool | None:
+    """Does a quoted key with its colon stand at `i`? At the edge of what may be looked at: `edge`."""
+    quote = text[i]
+    k = _BODY[quote].match(text, i + 1, end).end()  # type: ignore[union-attr]
+    if k >= end or text[k] != quote:
+        return edge
+    k = _BLANKS.match(text, k + 1, end).end()  # type: ignore[union-attr]
+    return edge if k >= end else text[k] in ":="
+
+
+def _identkey(text: str, i: int, end: int, edge: bool | None, also: str = "") -> bool | None:
+    """Does an unquoted key with its colon stand at `i`?"""
+    k = _IDENT.match(text, i, end).end()  # type: ignore[union-attr]
+    if k == i:
+        return False
+    if k < end and text[k] in "\"'":
+        k += 1
+        also = ""
+    k = _BLANKS.match(text, k, end).end()  # type: ignore[union-attr]
+    return edge if k >= end else text[k] in ":=" or text[k] in also
+
+
+class Mender:
+    """The state of a JSON reader, and its careful half."""
+
+    __slots__ = (
+        "_abs",
+        "_atom",
+        "_bare",
+        "_deep",
+        "_first",
+        "_floor",
+        "_gap",
+        "_held",
+        "_hold",
+        "_key_at",
+        "_lex",
+        "_mark",
+        "_node",
+        "_pend",
+        "_quote",
+        "_safe",
+        "_stack",
+        "_word",
+        "base",
+        "boundary",
+        "closing",
+        "cut",
+        "diagnostics",
+        "done",
+        "key",
+        "max_depth",
+        "out",
+        "pause",
+        "recovered",
+        "watch",
+    )
+
+    def __init__(self, boundary: Boundary | None = None, max_depth: int = 200, watch: int = 0) -> None:
+        self.boundary = boundary
+        self.max_depth = max_depth
+        self.watch = watch
+        self.out: list[str] = []
+        self.done = False
+        self.cut = False
+        self.closing = ""
+        self.base = 0
+        self.diagnostics: list[Diagnostic] = []
+        self.recovered = False
+        self.pause: str | None = None
+        self.key = ""
+        self._first = boundary.first if boundary is not None else ""
+        self._atom = _atom_pattern(self._first)
+        self._bare = _bare_pattern(self._first)
+        # the fast half: where it is, what it holds, and the node at the last safe place
+        self._node: Node | None = None
+        self._held: list[str] = []
+        self._safe: Node | None = None
+        # the careful half
+        self._lex = "t"
+        self._stack: Stack = tree(max_depth, watch, "[" in self._first).root
+        self._hold: list[str] = []
+        self._pend = ""
+        self._floor = -1
+        self._abs = 0
+        self._quote = '"'
+        self._key_at = 0
+        self._word: list[str] = []
+        self._gap: list[str] = []
+        self._deep = 0
+        self._mark = 0
+
+    # -- helpers ---------------------------------------------------------------------------------------
+
+    def _mend(self, code: str, message: str, start: int, end: int) -> None:
+        self.recovered = True
+        self.diagnostics.append(Diagnostic(code, message, self._abs + start, self._abs + end))
+
+    def _flush(self) -> None:
+        self.out.extend(self._hold)
+        self._hold.clear()
+
+    def _window(self, text: str, i: int, final: bool) -> tuple[int, bool | None]:
+        """Where the lookahead from `i` ends, and what to say at that edge."""
+        end = i + LOOK
+        if len(text) >= end:
+            return end, True
+        return len(text), True if final else None
+
+    def _at(self, text: str, i: int, final: bool) -> bool | None:
+        """Does a marker stand here?"""
+        if text[i] in self._first and self.boundary is not None:
+            return self.boundary.at(text, i, final)
+        return False
+
+    def _blanks(self, text: str, i: int) -> int:
+        """The end of the blanks at `i`; those that JSON does not know are dropped."""
+        j = _JSON_BLANKS.match(text, i).end()  # type: ignore[union-attr]
+        if j > i:
+            if self._lex == "A" and not self._hold:
+                self.out.append(text[i:j])
+            elif self._lex != "t":
+                self._hold.append(text[i:j])
+        elif text[i].isspace():
+            j = i + 1
+            self._mend("junk", "a blank that JSON does not know was dropped", i, j)
+        return j
+
+    def _value_done(self) -> None:
+        self._lex = "A"
+        depth = self._stack.depth
+        if depth == 0:
+            self.done = True
+        elif depth == self.watch:
+            self.pause = "value"
+
+    def _cut_off(self, i: int) -> int:
+        """The text ended inside the value."""
+        self.done = self.cut = True
+        lex = self._lex
+        floor = self.watch
+        if self._stack.depth == 0 and lex in ("t", "W", "G"):
+            self.closing = "null"
+        else:
+            quote = '"' if lex in ("S", "U") and self._stack.depth >= floor else ""
+            self.closing = quote + self._stack.closers(floor)
+        if lex == "J":
+            self._end_junk(i)
+        self._hold.clear()
+        return i
+
+    def _marker(self, i: int) -> int:
+        """A marker stands at `i`: the value ends here, and what is open is closed."""
+        lex = self._lex
+        if lex == "t":
+            self._mend("missing-value", "there is no value", i, i)
+            self.out.append("null")
+        else:
+            self._tidy(i)
+            closers = self._stack.closers(self.watch)
+            self._mend("missing-closer", "brackets were left open", i, i)
+            self.out.append(closers)
+        self._lex = "A"
+        self.done = True
+        return i
+
+    def _tidy(self, i: int) -> None:
+        """A closer comes: complete or drop what waits for something else."""
+        lex = self._lex
+        if lex in ("v", "k"):
+            self._mend("trailing-comma", "a comma before the closing bracket was dropped", i, i)
+            self._hold.clear()
+        elif lex in ("o", "c"):
+            self._mend("missing-value", "a key has no value: null", i, i)
+            self._hold.append("null" if lex == "o" else ": null")
+        elif lex in ("K", "I"):
+            self._mend("missing-value", "an unfinished key was dropped", i, i)
+            self._hold.clear()
+        self._flush()
+
+    def _too_deep(self, i: int) -> int:
+        self._mend("too-deep", f"nested deeper than {self.max_depth}", i, i + 1)
+        return self._cut_off(i)
+
+    # -- the loop --------------------------------------------------------------------------------------
+
+    def _careful(self, text: str, i: int, final: bool) -> int:
+        """Read on from `i` until the fast half can take over, the value ends, or more text is needed."""
+        n = len(text)
+        steps = _STEPS
+        while True:
+            lex = self._lex
+            if i > self._floor and not self._hold:
+                if lex == "S":
+                    fast = self._quote == '"'
+                else:
+                    fast = lex in _FAST and self._stack.depth > self.watch
+                if fast:
+                    self._node = self._stack.node(lex)
+                    return i
+            if i >= n and not final:
+                return i
+            j = steps[lex](self, text, i, final)
+            if j < 0:
+                return i
+            i = j
+            if self.done or self.pause is not None:
+                return i
+
+    # -- values ----------------------------------------------------------------------------------------
+
+    def _step_value(self, text: str, i: int, final: bool) -> int:
+        """`t` at the top, `v0` after `[`, `v` after a comma, `o` after a colon."""
+        if i >= len(text):
+            return self._cut_off(i)
+        j = self._blanks(text, i)
+        if j > i:
+            return j
+        at = self._at(text, i, final)
+        if at is None:
+            return MORE
+        if at:
+            return self._marker(i)
+        c = text[i]
+        lex = self._lex
+        if c == '"' or c == "'":
+            if c == "'":
+                self._mend("single-quotes", "a string in single quotes", i, i + 1)
+            self._hold.append('"')
+            self._flush()
+            self._lex = "S"
+            self._quote = c
+            return i + 1
+        if c == "{" or c == "[":
+            if self._stack.depth >= self.max_depth:
+                return self._too_deep(i)
+            self._hold.append(c)
+            self._flush()
+            self._stack = self._stack.push(c)
+            self._lex = "k0" if c == "{" else "v0"
+            return i + 1
+        if c == "}" or c == "]":
+            return self._closer(text, i, final)
+        if c == "," and lex != "t":
+            if lex == "o":
+                self._mend("missing-value", "a key has no value: null", i, i)
+                self._hold.append("null")
+                self._flush()
+                self._value_done()
+                return i
+            self._mend("double-comma", "a comma without a value was dropped", i, i + 1)
+            return i + 1
+        if c == ":":
+            self._mend("junk", "a colon was dropped", i, i + 1)
+            return i + 1
+        self._lex = "W"
+        self._mark = self._abs + i
+        self._word.clear()
+        self._gap.clear()
+        return i
+
+    def _scalar(self, word: str) -> tuple[str, str, str] | None:
+        """The JSON of an unquoted value with the code and message of its mend, or None if it is a text."""
+        if _NUMBER.match(word) or word in _SCALARS and word != "none":
+            return word, "", ""
+        low = word.lower()
+        json_text = _SCALARS.get(low)
+        if json_text is not None:
+            if word in _PYTHON:
+                return json_text, "python-literal", f"Python's {word}"
+            return json_text, "literal-case", f"{word} instead of {json_text}"
+        if low.lstrip("+-") in _NOT_FINITE:
+            return "null", "not-finite", f"JSON has no {word}: null"
+        return None
+
+    def _put_scalar(self, found: tuple[str, str, str], i: int) -> None:
+        if found[1]:
+            self._mend(found[1], found[2], self._mark - self._abs, i)
+        self._hold.append(found[0])
+        self._flush()
+        self._word.clear()
+        self._gap.clear()
+        self._value_done()
+
+    def _step_word(self, text: str, i: int, final: bool) -> int:
+        """`W`: in a run of characters that begins with none of the brackets and quotes."""
+        n = len(text)
+        j = self._atom.match(text, i).end()  # type: ignore[union-attr]
+        if j > i:
+            self._word.append(text[i:j])
+            if len(self._word) > 32 or j - i > LOOK:
+                self._word = ["".join(self._word)]
+            if sum(map(len, self._word)) > LOOK and not _DIGITS.match("".join(self._word)):
+                return self._start_bare(j)
+            return j
+        if i >= n:
+            return self._cut_off(i)
+        c = text[i]
+        at = self._at(text, i, final)
+        if at is None:
+            return MORE
+        if not at and c not in ',]}"' and not c.isspace():
+            self._word.append(c)
+            return i + 1
+        found = self._scalar("".join(self._word))
+        if found is None or c == '"':
+            if not self._word:
+                # a closer or comma here was looked at before; so this is something else: take it as text
+                self._word.append(c)
+                return i + 1
+            return self._start_bare(i)
+        if c.isspace() and not at:
+            self._lex = "G"
+            return i
+        self._put_scalar(found, i)
+        return i
+
+    def _step_gap(self, text: str, i: int, final: bool) -> int:
+        """`G`: in the blanks after a number or literal: does it end there, or is it a text without quotes?"""
+        n = len(text)
+        j = _BLANKS.match(text, i).end()  # type: ignore[union-attr]
+        if j > i:
+            self._gap.append(text[i:j])
+            return j
+        found = self._scalar("".join(self._word))
+        assert found is not None
+        if i >= n:
+            return self._cut_off(i)
+        at = self._at(text, i, final)
+        if at is None:
+            return MORE
+        c = text[i]
+        line = any("\n" in g for g in self._gap)
+        ends: bool | None = at or line or c in ",]}\"'"
+        if not ends:
+            if self._stack.kind == "[":
+                ends = c in _STARTS or bool(_LITERAL.match(text, i))
+            elif self._stack.kind == "{":
+                end, edge = self._window(text, i, final)
+                ends = _identkey(text, i, end, edge)
+                if ends is None:
+                    return MORE
+        if ends:
+            gap = "".join(g if g.isascii() else " " for g in self._gap)
+            self._put_scalar(found, i)
+            if gap and not self.done:
+                (self._hold if self._hold else self.out).append(_JSON_BLANKS.match(gap).group())  # type: ignore[union-attr]
+            return i
+        return self._start_bare(i)
+
+    # -- texts without quotes --------------------------------------------------------------------------
+
+    def _start_bare(self, i: int) -> int:
+        """What was held as a word turns out to be a text: give it out as a string, and go on so."""
+        self._mend("unquoted-value", "a text without quotes", self._mark - self._abs, i)
+        self._hold.append('"')
+        self._flush()
+        word = "".join(self._word)
+        self.out.append(json.dumps(word, ensure_ascii=False)[1:-1])
+        self._deep = max(0, word.count("[") + word.count("{") + word.count("(") - word.count(")"))
+        self._word.clear()
+        self._lex = "U"
+        return i
+
+    def _step_bare(self, text: str, i: int, final: bool) -> int:
+        """`U`: in a text without quotes. Blanks wait in `_gap` until something follows."""
+        n = len(text)
+        j = self._bare.match(text, i).end()  # type: ignore[union-attr]
+        if j > i:
+            if self._gap:
+                ends = self._line_ends(text, i, final)
+                if ends is None:
+                    return MORE
+                if ends:
+                    return self._end_bare(i)
+            self._give_gap()
+            self.out.append(text[i:j])
+            return j
+        if i >= n:
+            return self._cut_off(i)
+        j = _BLANKS.match(text, i).end()  # type: ignore[union-attr]
+        if j > i:
+            self._gap.append(text[i:j])
+            return j
+        at = self._at(text, i, final)
+        if at is None:
+            return MORE
+        if at:
+            return self._end_bare(i)
+        c = text[i]
+        nested = self._stack.depth > 0
+        if nested:
+            if c in "\"'" and self._gap:
+                ends = self._line_ends(text, i, final)
+                if ends is None:
+                    return MORE
+                if ends:
+                    return self._end_bare(i)
+            if c == '"':
+                ends = self._closes(text, i + 1, final)
+                if ends is None:
+                    return MORE
+                if ends and not self._deep:
+                    self._mend("missing-quote", "a closing quote without an opening one was dropped", i, i + 1)
+                    return self._end_bare(i + 1)
+            elif c == "," and not self._deep:
+                ends = self._closes(text, i, final)
+                if ends is None:
+                    return MORE
+                if ends:
+                    return self._end_bare(i)
+            elif c in "]}":
+                if not self._deep:
+                    return self._end_bare(i)
+                self._deep -= 1
+            elif c == ")":
+                self._deep = max(0, self._deep - 1)
+            elif c in "[{(":
+                self._deep += 1
+        self._give_gap()
+        self.out.append(json.dumps(c)[1:-1] if c < " " or c in '"\\' else c)
+        return i + 1
+
+    def _line_ends(self, text: str, i: int, final: bool) -> bool | None:
+        """A line break stood before `i`: does the next member stand here?"""
+        if self._stack.kind != "{" or not any("\n" in g for g in self._gap):
+            return False
+        end, edge = self._window(text, i, final)
+        if text[i] in "\"'":
+            return _keylike(text, i, end, edge)
+        return _identkey(text, i, end, edge)
+
+    def _give_gap(self) -> None:
+        if self._gap:
+            self.out.append(json.dumps("".join(self._gap), ensure_ascii=False)[1:-1])
+            self._gap.clear()
+
+    def _end_bare(self, i: int) -> int:
+        self._gap.clear()
+        self.out.append('"')
+        self._value_done()
+        return i
+
+    # -- after a value ---------------------------------------------------------------------------------
+
+    def _step_after(self, text: str, i: int, final: bool) -> int:
+        """`A`: a comma or a closer is due."""
+        if i >= len(text):
+            return self._cut_off(i)
+        j = self._blanks(text, i)
+        if j > i:
+            return j
+        at = self._at(text, i, final)
+        if at is None:
+            return MORE
+        if at:
+            return self._marker(i)
+        c = text[i]
+        in_object = self._stack.kind == "{"
+        if c == ",":
+            self._hold.append(c)
+            self._lex = "k" if in_object else "v"
+            return i + 1
+        if c == "}" or c == "]":
+            return self._closer(text, i, final)
+        end, edge = self._window(text, i, final)
+        missing: bool | None
+        if c == '"' or c == "'":
+            if in_object:
+                missing = _keylike(text, i, end, edge)
+            else:
+                k = _BLANKS.match(text, i + 1, end).end()  # type: ignore[union-attr]
+                missing = (False if edge else None) if k >= end else text[k] not in ",]}"
+        elif in_object:
+            missing = _identkey(text, i, end, edge)
+        elif c == ":":
+            self._mend("missing-comma", "a colon where a comma is due", i, i + 1)
+            self._hold.append(",")
+            self._lex = "v"
+            return i + 1
+        else:
+            missing = c in _STARTS or c.isalpha()
+        if missing is None:
+            return MORE
+        if missing:
+            self._mend("missing-comma", "a comma was left out", i, i)
+            self._hold.append(",")
+            self._lex = "k" if in_object else "v"
+            return i
+        if c == "{" and self._stack.depth == 1:
+            # the next object begins: nothing of this one will come
+            return self._marker(i)
+        return self._start_junk(i)
+
+    def _start_junk(self, i: int) -> int:
+        self._word.append(self._lex)
+        self._lex = "J"
+        self._deep = 0
+        self._mark = self._abs + i
+        return self._junk_char(i, "")
+
+    def _junk_char(self, i: int, c: str) -> int:
+        return i
+
+    def _end_junk(self, i: int) -> None:
+        self._mend("junk", "text that fits nowhere was dropped", self._mark - self._abs, i)
+
+    def _step_junk(self, text: str, i: int, final: bool) -> int:
+        """`J`: skip what fits nowhere, brackets in pairs, up to the next separator, closer or key."""
+        if i >= len(text):
+            return self._cut_off(i)
+        first = self._abs + i == self._mark
+        c = text[i]
+        at = self._at(text, i, final)
+        if at is None:
+            return MORE
+        if at:
+            ends: bool | None = True
+        elif c in "{[":
+            self._deep += 1
+            ends = False
+        elif c in "}]":
+            ends = self._deep == 0 and not first
+            self._deep = max(0, self._deep - 1)
+        elif self._deep or first:
+            ends = False
+        elif c == ",":
+            ends = True
+        elif c in "\"'":
+            end, edge = self._window(text, i, final)
+            ends = _keylike(text, i, end, edge)
+            if ends is None:
+                return MORE
+        else:
+            ends = False
+        if ends:
+            self._end_junk(i)
+            self._lex = self._word.pop()
+            return i
+        i += 1
+        j = _JUNK.match(text, i).end()  # type: ignore[union-attr]
+        for first_char in self._first:
+            k = text.find(first_char, i, j)
+            if k >= 0:
+                j = k
+        return j
+
+    # -- closers ---------------------------------------------------------------------------------------
+
+    def _closer(self, text: str, i: int, final: bool) -> int:
+        c = text[i]
+        stack = self._stack
+        if stack.depth == 0:
+            self._mend("extra-closer", "a closing bracket without an opening one was dropped", i, i + 1)
+            return i + 1
+        own = CLOSERS[stack.kind]
+        if c != own:
+            act = self._choose(text, i, final)
+            if act is None:
+                return MORE
+            if act == "drop":
+                self._mend("extra-closer", f"a {c} that closes nothing was dropped", i, i + 1)
+                return i + 1
+            if act == "insert":
+                self._mend("missing-closer", f"a {own} was left out", i, i)
+                self._tidy(i)
+                self.out.append(own)
+                self._stack = stack.pop()
+                self._value_done()
+                return i
+            self._mend("wrong-closer", f"{c} instead of {own}", i, i + 1)
+        self._tidy(i)
+        self.out.append(own)
+        self._stack = stack.pop()
+        self._value_done()
+        return i + 1
+
+    def _choose(self, text: str, i: int, final: bool) -> str | None:
+        """What to do with a closer that does not match: insert, replace or drop; None: more text is needed.
+
+        All three are tried on the run of closers that follows; the one that then leaves the least that does not
+        fit is taken.
+        """
+        end, edge = self._window(text, i + 1, final)
+        run = [text[i]]
+        j = i + 1
+        while True:
+            j = _BLANKS.match(text, j, end).end()  # type: ignore[union-attr]
+            if j >= end or text[j] not in "}]":
+                break
+            run.append(text[j])
+            j += 1
+        if j >= end and edge is None:
+            return None
+        follows = ""
+        if j < end:
+            at = self._at(text, j, final)
+            if at is None:
+                return None
+            if at:
+                follows = "!"
+            elif text[j] == ",":
+                k = _BLANKS.match(text, j + 1, end).end()  # type: ignore[union-attr]
+                follows = "?"
+                if k < end and text[k] in "\"'":
+                    key = _keylike(text, k, end, None)
+                    if key is None and edge is None:
+                        return None
+                    follows = "?" if key is None else "{" if key else "["
+                elif k < end:
+                    key = _identkey(text, k, end, None)
+                    if key is None and edge is None:
+                        return None
+                    follows = "?" if key is None else "{" if key else "["
+                elif edge is None:
+                    return None
+        best = ""
+        least = 1 << 30
+        for act in ("insert", "replace", "drop"):
+            cost = self._cost(act, run, follows)
+            if cost < least:
+                best, least = act, cost
+        return best
+
+    def _cost(self, act: str, run: list[str], follows: str) -> int:
+        stack = self._stack
+        if act == "insert":
+            stack = stack.pop()
+            while stack.depth and CLOSERS[stack.kind] != run[0]:
+                stack = stack.pop()
+            if not stack.depth:
+                return 1 << 20
+        if act != "drop":
+            stack = stack.pop()
+        cost = 0
+        for n, c in enumerate(run[1:]):
+            if not stack.depth:
+                return cost + len(run) - 1 - n + (follows in ("{", "[", "?"))
+            if CLOSERS[stack.kind] == c:
+                stack = stack.pop()
+            else:
+                cost += 1
+        if not stack.depth:
+            return cost + (follows in ("{", "[", "?")) * 2
+        if follows in ("", "!"):
+            return cost + stack.depth
+        return cost + (follows != "?" and follows != stack.kind)
+
+    # -- keys ------------------------------------------------------------------------------------------
+
+    def _step_key(self, text: str, i: int, final: bool) -> int:
+        """`k0` after `{`, `k` after a comma."""
+        if i >= len(text):
+            return self._cut_off(i)
+        j = self._blanks(text, i)
+        if j > i:
+            return j
+        at = self._at(text, i, final)
+        if at is None:
+            return MORE
+        if at:
+            return self._marker(i)
+        c = text[i]
+        if c == '"' or c == "'":
+            if c == "'":
+                self._mend("single-quotes", "a key in single quotes", i, i + 1)
+            self._key_at = len(self._hold)
+            self._hold.append('"')
+            self._lex = "K"
+            self._quote = c
+            return i + 1
+        if c == "}" or c == "]":
+            return self._closer(text, i, final)
+        if c == ",":
+            self._mend("double-comma", "a comma without a member was dropped", i, i + 1)
+            return i + 1
+        if c == ":":
+            self._mend("unquoted-key", "a key was left out", i, i)
+            self._key_at = len(self._hold)
+            self._hold.append('""')
+            self._lex = "c"
+            return i
+        end, edge = self._window(text, i, final)
+        key = _identkey(text, i, end, edge, ",}")
+        if key is None:
+            return MORE
+        if key:
+            self._mend("unquoted-key", "a key without quotes", i, i)
+            self._key_at = len(self._hold)
+            self._hold.append('"')
+            self._lex = "I"
+            return i
+        return self._start_junk(i)
+
+    def _step_ident(self, text: str, i: int, final: bool) -> int:
+        """`I`: in a key without quotes."""
+        if i >= len(text):
+            return self._cut_off(i)
+        j = _IDENT.match(text, i).end()  # type: ignore[union-attr]
+        if j > i:
+            self._hold.append(text[i:j])
+            return j
+        self._hold.append('"')
+        self._lex = "c"
+        return i + 1 if text[i] in "\"'" else i
+
+    def _step_colon(self, text: str, i: int, final: bool) -> int:
+        """`c`: a colon is due."""
+        if i >= len(text):
+            return self._cut_off(i)
+        key_end = len(self._hold)
+        j = self._blanks(text, i)
+        if j > i:
+            return j
+        at = self._at(text, i, final)
+        if at is None:
+            return MORE
+        if at:
+            return self._marker(i)
+        c = text[i]
+        j = i
+        if c == ":":
+            j = i + 1
+        elif c == "=":
+            if i + 1 >= len(text) and not final:
+                return MORE
+            j = i + 2 if text[i + 1 : i + 2] == ">" else i + 1
+            self._mend("missing-colon", f"{text[i:j]} instead of a colon", i, j)
+        elif c in "}]":
+            return self._closer(text, i, final)
+        elif c == ",":
+            self._mend("missing-value", "a key has no value: null", i, i)
+            self._hold.append(": null")
+            self._flush()
+            self._value_done()
+            return i
+        else:
+            self._mend("missing-colon", "a colon was left out", i, i)
+        if self._stack.depth == self.watch and self.watch:
+            key = "".join(self._hold[self._key_at : key_end])
+            self.key = json.loads(key, strict=False)
+            self.pause = "key"
+        self._hold.append(":")
+        self._lex = "o"
+        return j
+
+    # -- strings ---------------------------------------------------------------------------------------
+
+    def _step_string(self, text: str, i: int, final: bool) -> int:
+        """`S` in a value, `K` in a key."""
+        n = len(text)
+        if i >= n:
+            return self._cut_off(i)
+        is_key = self._lex == "K"
+        sink = self._hold if is_key else self.out
+        quote = self._quote
+        j = _PLAIN[quote].match(text, i).end()  # type: ignore[union-attr]
+        if j > i:
+            if j > self._floor >= i and not is_key and quote == '"':
+                j = self._floor + 1
+            sink.append(text[i:j])
+            return j
+        c = text[i]
+        if c == quote:
+            ends = self._closes(text, i + 1, final)
+            if ends is None:
+                return MORE
+            if ends:
+                sink.append('"')
+                if is_key:
+                    self._lex = "c"
+                else:
+                    self._value_done()
+                return i + 1
+            if not is_key and self._stack.kind == "{" and quote == '"':
+                restarts = self._restarts(text, i, final)
+                if restarts is None:
+                    return MORE
+                if restarts:
+                    self._mend("missing-quote", "a closing quote was left out", i, i)
+                    sink.append('"')
+                    self._value_done()
+                    return i
+            self._mend("inner-quote", "a quote inside a string was not escaped", i, i + 1)
+            sink.append('\\"' if c == '"' else c)
+            return i + 1
+        if c == '"':
+            sink.append('\\"')
+            return i + 1
+        if c == "\\":
+            return self._escape(text, i, final, sink)
+        if c == "\n" and self.boundary is not None:
+            at = self.boundary.ends_string(text, i, final)
+            if at is None:
+                return MORE
+            if at:
+                self._mend("missing-quote", "a closing quote was left out", i, i)
+                if is_key:
+                    self._tidy(i)
+                else:
+                    sink.append('"')
+                self._value_done()
+                return i
+        if c in "\n\r":
+            self._mend("raw-newline", "a line break inside a string was not escaped", i, i + 1)
+        else:
+            self._mend("control-character", "a control character inside a string was not escaped", i, i + 1)
+        sink.append(_CONTROL.get(c) or f"\\u{ord(c):04x}")
+        return i + 1
+
+    def _escape(self, text: str, i: int, final: bool, sink: list[str]) -> int:
+        m = _ESCAPE.match(text, i)
+        if m is None:
+            if _PARTIAL_ESCAPE.match(text, i):
+                if not final:
+                    return MORE
+                return self._cut_off(len(text))
+            if text[i + 1] == "'":
+                if self._quote == '"':
+                    self._mend("bad-escape", "JSON does not escape single quotes", i, i + 2)
+                sink.append("'")
+                return i + 2
+            self._mend("bad-escape", "a backslash that escapes nothing was doubled", i, i + 1)
+            sink.append("\\\\")
+            return i + 1
+        j = m.end()
+        if _HIGH.match(text, i):
+            # the first half of a surrogate pair goes out with its second
+            if not final and len(text) < j + 6 and _PARTIAL_ESCAPE.match(text, j) or len(text) == j:
+                return self._cut_off(len(text)) if final else MORE
+            second = _ESCAPE.match(text, j)
+            if second is not None and text[j + 1] == "u" and not _HIGH.match(text, j):
+                j = second.end()
+        sink.append(text[i:j])
+        return j
+
+    def _closes(self, text: str, i: int, final: bool) -> bool | None:
+        """Does a string (or a text without quotes) end before `i`? None: more text is needed."""
+        end, edge = self._window(text, i, final)
+        stack = self._stack
+        j = _BLANKS.match(text, i, end).end()  # type: ignore[union-attr]
+        if j >= end:
+            return edge
+        at = self._at(text, j, final)
+        if at is not False:
+            return at
+        c = text[j]
+        if self._lex == "K":
+            if c in ":,}=\"'{[" or j > i and (c in _STARTS or _LITERAL.match(text, j, end)):
+                return True
+            # an inner quote, if the real one with its colon is in sight on this line
+            k = _QUOTE_OR_LINE.match(text, j, end).end()  # type: ignore[union-attr]
+            if k >= end:
+                return edge
+            if text[k] == "\n":
+                return True
+            k = _BLANKS.match(text, k + 1, end).end()  # type: ignore[union-attr]
+            return edge if k >= end else text[k] != ":"
+        bad = False
+        closed = False
+        while c in "}]":
+            kind = OPENERS[c]
+            if stack.kind == kind:
+                stack = stack.pop()
+            else:
+                bad = True
+                if stack.pop().kind == kind:
+                    stack = stack.pop().pop()
+            closed = True
+            if not stack.depth:
+                if not bad:
+                    return j > self._floor
+                j = _BLANKS.match(text, j + 1, end).end()  # type: ignore[union-attr]
+                return edge if j >= end else text[j] != '"'
+            j = _BLANKS.match(text, j + 1, end).end()  # type: ignore[union-attr]
+            if j >= end:
+                return edge
+            at = self._at(text, j, final)
+            if at is not False:
+                return at
+            c = text[j]
+        if c == ",":
+            j = _BLANKS.match(text, j + 1, end).end()  # type: ignore[union-attr]
+            if j >= end:
+                return edge
+            at = self._at(text, j, final)
+            if at is not False:
+                return at
+            c = text[j]
+            if c in ",}]":
+                return True
+            if stack.kind == "{":
+                return _keylike(text, j, end, edge) if c in "\"'" else _identkey(text, j, end, edge)
+            if c in _STARTS:
+                return True
+            k = _IDENT.match(text, j, end).end()  # type: ignore[union-attr]
+            return edge if k >= end else bool(_LITERAL.match(text, j))
+        if c in "\"'":
+            if stack.kind == "{":
+                return _keylike(text, j, end, edge)
+            if closed:
+                return False
+            k = _BODY[c].match(text, j + 1, end).end()  # type: ignore[union-attr]
+            if k >= end or text[k] != c:
+                return edge
+            k = _BLANKS.match(text, k + 1, end).end()  # type: ignore[union-attr]
+            return edge if k >= end else text[k] in ",]"
+        if c == ":" and stack.kind == "[" and not closed:
+            k = _BLANKS.match(text, j + 1, end).end()  # type: ignore[union-attr]
+            return edge if k >= end else text[k] in _STARTS
+        if stack.kind == "{" and "\n" in text[i:j]:
+            return _identkey(text, j, end, edge)
+        return False
+
+    def _restarts(self, text: str, i: int, final: bool) -> bool | None:
+        """Is the quote at `i` the beginning of the next key, and all well-formed from there to the end?"""
+        end, edge = self._window(text, i, final)
+        node = self._stack.node("k")
+        for j in range(i, end):
+            node = node[text[j]]
+            if node is ERROR:
+                return False
+            if node.stop:
+                j += 1
+                break
+        else:
+            return None if edge is None else False
+        stack = node.stack
+        while True:
+            j = _BLANKS.match(text, j, end).end()  # type: ignore[union-attr]
+            if j >= end:
+                return final if j >= len(text) and final else None if edge is None else False
+            at = self._at(text, j, final)
+            if at is not False:
+                return at
+            if not stack.depth or text[j] != CLOSERS[stack.kind]:
+                return False
+            stack = stack.pop()
+            j += 1
+
+
+_STEPS = {
+    "t": Mender._step_value,
+    "v0": Mender._step_value,
+    "v": Mender._step_value,
+    "o": Mender._step_value,
+    "W": Mender._step_word,
+    "G": Mender._step_gap,
+    "U": Mender._step_bare,
+    "A": Mender._step_after,
+    "J": Mender._step_junk,
+    "k0": Mender._step_key,
+    "k": Mender._step_key,
+    "I": Mender._step_ident,
+    "c": Mender._step_colon,
+    "K": Mender._step_string,
+    "S": Mender._step_string,
+}

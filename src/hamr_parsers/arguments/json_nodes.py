@@ -1,0 +1,324 @@
+"""The lexical states of well-formed JSON, as interned nodes that are walked one character at a time.
+
+Theory. A place in a JSON text is fully known by its lexical state (in a string, after a value, ...) and the
+stack of brackets that are open. One `Node` stands for one such place; it is a dict from a character to the
+next node, filled as it is used, so that `for ch in chunk: node = node[ch]` checks the text, follows the stack
+and knows what must be held back, all in one dictionary look-up a character. Characters that do not fit lead to
+`ERROR`; the mender (json_mend.py) takes over from there.
+
+What is held is a property of the node. `mark` says what may be given out once its character was read: nothing
+new (0), everything (1), or everything before that character (2: the comma after a number shows that the number
+is whole, but must itself wait for the next value). A closing quote and all that follows it wait until the
+first character of the next value, since only that shows that the quote was not an unescaped inner one; keys and
+commas wait for the value's first character; numbers and literals for the character after them; an escape until
+it is whole, the first half of a surrogate pair for its second.
+
+Bounds. Stacks are linked to their parents and interned in a `Tree`. A tree that has grown to its limit interns
+nothing more (new nodes then live only as long as somebody stands on them) and is replaced by a new one for the
+readers that come later; so hostile nesting costs time, never memory. The memo of a node, from a chunk to where it
+leads, is bounded for each tree as well.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["ERROR", "MEMO_CHUNK", "Node", "Stack", "Step", "tree"]
+
+MAX_STACKS = 1024
+MAX_MEMO = 16384
+MEMO_CHUNK = 64
+
+BLANKS = " \t\n\r"
+HEX = "0123456789abcdefABCDEF"
+LITERALS = ("true", "false", "null")
+WHOLE = frozenset(("0", "1", "f", "E", "=true", "=false", "=null", "N"))
+"""Lexical states in which a number or literal may be over."""
+
+CLOSERS = {"{": "}", "[": "]"}
+
+Step = tuple["Node", str, str, "Node"]
+"""Where a chunk leads: the node behind it, what may be given out, what must be held, the last safe node."""
+
+
+class Tree:
+    """Interns the stacks of readers that agree on depth, watched level and doubtful brackets."""
+
+    __slots__ = ("doubtful", "max_depth", "memo", "root", "stacks", "watch")
+
+    def __init__(self, max_depth: int, watch: int, doubtful: bool) -> None:
+        self.max_depth = max_depth
+        self.watch = watch
+        self.doubtful = doubtful
+        self.stacks = 0
+        self.memo = 0
+        self.root = Stack(self, None, "", 0)
+
+
+class Stack:
+    """The brackets that are open: `kind` is the innermost one (`{`, `[`, or nothing at the root)."""
+
+    __slots__ = ("_kids", "_nodes", "depth", "kind", "parent", "tree")
+
+    def __init__(self, tree: Tree, parent: Stack | None, kind: str, depth: int) -> None:
+        self.tree = tree
+        self.parent = parent
+        self.kind = kind
+        self.depth = depth
+        self._kids: dict[str, Stack] = {}
+        self._nodes: dict[str, Node] = {}
+
+    def push(self, kind: str) -> Stack:
+        """This stack with one more bracket open."""
+        stack = self._kids.get(kind)
+        if stack is None:
+            stack = Stack(self.tree, self, kind, self.depth + 1)
+            if self.tree.stacks < MAX_STACKS:
+                self.tree.stacks += 1
+                self._kids[kind] = stack
+        return stack
+
+    def pop(self) -> Stack:
+        """This stack without its innermost bracket (the root stays the root)."""
+        return self.parent or self
+
+    def node(self, lex: str) -> Node:
+        """The node for a lexical state on this stack."""
+        node = self._nodes.get(lex)
+        if node is None:
+            node = self._nodes[lex] = Node(lex, self)
+        return node
+
+    def path(self) -> str:
+        """The open brackets, outermost first."""
+        kinds: list[str] = []
+        stack: Stack | None = self
+        while stack is not None:
+            kinds.append(stack.kind)
+            stack = stack.parent
+        return "".join(reversed(kinds))
+
+    def closers(self, floor: int = 0) -> str:
+        """The text that closes all brackets deeper than `floor`."""
+        text: list[str] = []
+        stack: Stack | None = self
+        while stack is not None and stack.depth > floor:
+            text.append(CLOSERS[stack.kind])
+            stack = stack.parent
+        return "".join(text)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        t = self.tree
+        return _stack, (t.max_depth, t.watch, t.doubtful, self.path())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Stack:
+        return self
+
+    def __copy__(self) -> Stack:
+        return self
+
+
+class Node(dict[str, "Node"]):
+    """One lexical state on one stack; a dict from a character to the next node.
+
+    `plain`: inside the string of a value with nothing held: a chunk without quotes, backslashes and control
+    characters passes as it is. `stop`: the value that is being read is over (or, with `watch`, a member of it).
+    """
+
+    __slots__ = ("lex", "mark", "memo", "plain", "safe", "stack", "stop")
+
+    def __init__(self, lex: str, stack: Stack) -> None:
+        super().__init__()
+        self.lex = lex
+        self.stack = stack
+        self.plain = lex == "S"
+        self.stop = lex in ("A", "Aq") and stack.depth <= stack.tree.watch
+        self.mark = 0
+        self.safe: Node = self
+        self.memo: dict[str, Step | None] = {}
+        if lex in ("S", "A", "k0") or (lex == "v0" and not stack.tree.doubtful):
+            self.mark = 1
+        elif lex in ("k,", "v,"):
+            self.mark = 2
+            self.safe = stack.node("A")
+
+    def __missing__(self, ch: str) -> Node:
+        node = _next(self, ch) if not self.stop else ERROR
+        if ch < "\x7f":
+            self[ch] = node
+        return node
+
+    def walk(self, chunk: str) -> Step | None:
+        """Where `chunk` leads from here, or None if it does not fit or the value ends in it."""
+        node = self
+        at = 0
+        i = 0
+        safe: Node | None = None
+        for ch in chunk:
+            node = node[ch]
+            i += 1
+            mark = node.mark
+            if mark:
+                at = i if mark == 1 else i - 1
+                safe = node.safe
+        step: Step | None
+        if node is ERROR or node.stop:
+            step = None
+        elif safe is None:
+            step = (node, "", chunk, NOWHERE)
+        else:
+            step = (node, chunk[:at], chunk[at:], safe)
+        tree = self.stack.tree
+        if len(chunk) <= MEMO_CHUNK and tree.memo < MAX_MEMO:
+            tree.memo += 1
+            self.memo[chunk] = step
+        return step
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _node, (self.stack, self.lex)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Node:
+        return self
+
+    def __copy__(self) -> Node:
+        return self
+
+    def __repr__(self) -> str:
+        return f"<{self.lex} in {self.stack.path()!r}>"
+
+
+_trees: dict[tuple[int, int, bool], Tree] = {}
+
+
+def tree(max_depth: int, watch: int, doubtful: bool) -> Tree:
+    """The shared tree for readers of this kind. `doubtful`: a `[` may be the beginning of a marker."""
+    key = (max_depth, watch, doubtful)
+    found = _trees.get(key)
+    if found is None or found.stacks >= MAX_STACKS or found.memo >= MAX_MEMO:
+        if len(_trees) > 16:
+            _trees.clear()
+        found = _trees[key] = Tree(max_depth, watch, doubtful)
+    return found
+
+
+def _stack(max_depth: int, watch: int, doubtful: bool, path: str) -> Stack:
+    stack = tree(max_depth, watch, doubtful).root
+    for kind in path:
+        stack = stack.push(kind)
+    return stack
+
+
+def _node(stack: Stack, lex: str) -> Node:
+    if lex == "!":
+        return ERROR
+    return stack.node(lex) if lex else NOWHERE
+
+
+class _Sink(Node):
+    """Every character leads back to where it came from."""
+
+    __slots__ = ()
+
+    def __missing__(self, ch: str) -> Node:
+        return self
+
+
+_nowhere = Tree(0, -1, False).root
+ERROR: Node = _Sink("!", _nowhere)
+NOWHERE: Node = _Sink("", _nowhere)
+
+
+def _next(node: Node, ch: str) -> Node:
+    """The node after `ch`; the grammar of JSON (RFC 8259), one state a paragraph."""
+    lex = node.lex
+    stack = node.stack
+    if lex == "S" or lex == "H":
+        if ch == '"':
+            return stack.node("Aq")
+        if ch == "\\":
+            return stack.node("S\\")
+        return stack.node("S") if ch >= " " else ERROR
+    if lex == "K":
+        if ch == '"':
+            return stack.node("c")
+        if ch == "\\":
+            return stack.node("K\\")
+        return node if ch >= " " else ERROR
+    if lex in ("S\\", "K\\"):
+        if ch in '"\\/bfnrt':
+            return stack.node(lex[0])
+        return stack.node(lex[0] + "u0") if ch == "u" else ERROR
+    if lex[0] in "SK":
+        if ch not in HEX:
+            return ERROR
+        # \uD800-\uDBFF wait for their second half (only in values: keys are held anyway)
+        if lex == "Su0" and ch in "dD":
+            return stack.node("Sd1")
+        if lex == "Sd1":
+            return stack.node("Sd2" if ch in "89abAB" else "Su2")
+        if lex == "Sd2":
+            return stack.node("Sd3")
+        if lex == "Sd3":
+            return stack.node("H")
+        count = int(lex[2])
+        return stack.node(lex[0] if count == 3 else f"{lex[:2]}{count + 1}")
+
+    if lex in ("A", "Aq") or lex in WHOLE:
+        if ch in BLANKS:
+            return node if lex in ("A", "Aq") else stack.node("N")
+        kind = stack.kind
+        if ch == "," and kind:
+            comma = "k" if kind == "{" else "v"
+            return stack.node(comma if lex == "Aq" else comma + ",")
+        if ch == "}" and kind == "{" or ch == "]" and kind == "[":
+            return stack.pop().node("Aq" if lex == "Aq" else "A")
+        # a number may go on
+        if lex == "1" and "0" <= ch <= "9" or lex == "f" and "0" <= ch <= "9" or lex == "E" and "0" <= ch <= "9":
+            return node
+        if lex in ("0", "1") and ch == ".":
+            return stack.node(".")
+        if lex in ("0", "1", "f") and ch in "eE":
+            return stack.node("e")
+        return ERROR
+
+    if lex in ("v", "v0", "v,"):
+        if ch in BLANKS:
+            return stack.node("v") if lex == "v," else node
+        if ch == '"':
+            return stack.node("S")
+        if ch in "{[":
+            if stack.depth >= stack.tree.max_depth:
+                return ERROR
+            return stack.push(ch).node("k0" if ch == "{" else "v0")
+        if ch == "]" and lex == "v0":
+            return stack.pop().node("A")
+        if ch == "-" or ch == "0":
+            return stack.node(ch)
+        if "1" <= ch <= "9":
+            return stack.node("1")
+        return stack.node("=" + ch) if ch in "tfn" else ERROR
+    if lex in ("k", "k0", "k,"):
+        if ch in BLANKS:
+            return stack.node("k") if lex == "k," else node
+        if ch == '"':
+            return stack.node("K")
+        return stack.pop().node("A") if ch == "}" and lex == "k0" else ERROR
+    if lex == "c":
+        if ch in BLANKS:
+            return node
+        return stack.node("v") if ch == ":" else ERROR
+
+    if lex == "-":
+        if ch == "0":
+            return stack.node("0")
+        return stack.node("1") if "1" <= ch <= "9" else ERROR
+    if lex in (".", "e", "s"):
+        if "0" <= ch <= "9":
+            return stack.node("f" if lex == "." else "E")
+        return stack.node("s") if lex == "e" and ch in "+-" else ERROR
+    if lex[0] == "=":
+        word = lex[1:] + ch
+        for literal in LITERALS:
+            if literal.startswith(word):
+                return stack.node("=" + word)
+    return ERROR

@@ -1,0 +1,1204 @@
+r"""Python keyword arguments, `city="Paris", days=2, opts={'a': [1, None]})`, as a JSON object, append-only.
+
+Theory. The reader stands behind a call's opening parenthesis and ends behind the closing one. It is an automaton
+with a stack of the brackets that are open; every character is looked at once, but for a look of at most 64
+characters ahead where two readings are possible: whether a quote ends its string, and whether a comma ends a value
+without quotes. Python's own reading always wins where the text is legal Python; only where it is not are quotes
+taken for content, commas and closers inserted, and bare words taken for strings, each with a diagnostic.
+
+What is held back: a key, until its value begins; numbers and words, until they end; a string, never, but for half
+an escape. Two openers do not say what they open: `(` may be a tuple or mere parentheses, `{` a dict or a set. Their
+first member is held until `,`, `:` or the closer tells. Anything held when the text stops is dropped.
+
+Python says more than JSON can: tuples and sets become arrays, keys become strings, what is no literal (a name, a
+call, an expression) becomes the string of its text, and so do numbers that are not finite.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Protocol
+
+from ..events import Diagnostic
+from .schema import ParamSchema, ToolSchema
+from .tagged import TextValue, escape
+
+__all__ = ["PythonArgumentsReader"]
+
+
+class _Boundary(Protocol):
+    first: str
+
+    def at(self, text: str, pos: int, final: bool) -> bool | None: ...
+
+    def ends_string(self, text: str, pos: int, final: bool) -> bool | None: ...
+
+
+_WINDOW = 64
+_BLANKS = " \t\r\n\f"
+_BLANK_RUN = re.compile(r"[ \t\r\n\f]+")
+_NAME_RUN = re.compile(r"[^\W\d][\w.\-]*")
+_PREFIX = re.compile(r"[rRbBfFuU]{1,2}(?=[\"'])")
+_CLOSERS = ")]}"
+_MAX_NUMBER = 4300
+
+# States
+_ITEM, _COLON, _VALUE, _AFTER, _BARE, _STRING, _COMMENT, _ADJACENT = range(8)
+# What a string or bare text is going to be
+_IS_VALUE, _IS_KEY, _IS_ITEM, _IS_JUNK = range(4)
+# Levels of the stack: arguments, list, tuple, dict, set, and the undecided: parenthesis and brace; a dict whose
+# entries are the arguments.
+_ARGS, _LIST, _TUPLE, _DICT, _SET, _PAREN, _BRACE, _MERGED = range(8)
+_ENDS_WITH = {_LIST: "]", _TUPLE: ")", _DICT: "}", _SET: "}", _PAREN: ")", _BRACE: "}", _MERGED: "}"}
+_JSON_CLOSER = {_ARGS: "}", _LIST: "]", _TUPLE: "]", _DICT: "}", _SET: "]", _MERGED: ""}
+
+_NO, _CLOSES, _JOINS = range(
+    3
+)  # what a quote does: it is content, it ends the string, another string is joined
+
+
+class _Level:
+    __slots__ = ("empty", "kind", "mark")
+
+    def __init__(self, kind: int, mark: int = -1) -> None:
+        self.kind = kind
+        self.empty = True
+        self.mark = mark  # where in `pending` the opener of an undecided level goes
+
+
+@lru_cache(maxsize=64)
+def _bare_run(first: str) -> re.Pattern[str]:
+    """What needs no look in text without quotes; `first` are the possible first characters of markers."""
+    return re.compile(r"""[^ \t\r\n\f,:=()\[\]{}"'\\""" + re.escape(first) + "]+")
+
+
+@lru_cache(maxsize=64)
+def _string_run(quote: str, lines: bool, first: str) -> re.Pattern[str]:
+    """What needs no look inside a string. `lines`: newlines do not either (triple quotes)."""
+    return re.compile(
+        "[^" + quote + r"\\" + ("" if lines else r"\r\n") + (")" if first and not lines else "") + "]+"
+    )
+
+
+@lru_cache(maxsize=64)
+def _comment_run(first: str) -> re.Pattern[str]:
+    return re.compile(r"[^\n" + re.escape(first) + "]+")
+
+
+_SIMPLE_ESCAPES = {
+    "\\": "\\",
+    "'": "'",
+    '"': '"',
+    "a": "\a",
+    "b": "\b",
+    "f": "\f",
+    "n": "\n",
+    "r": "\r",
+    "t": "\t",
+    "v": "\v",
+}
+_HEX_LENGTH = {"x": 2, "u": 4, "U": 8}
+_HEX = re.compile(r"[0-9a-fA-F]*")
+_OCTAL = re.compile(r"[0-7]{1,3}")
+
+_DECIMAL = re.compile(r"([+-]?)([0-9]+(?:_[0-9]+)*)")
+_FLOAT = re.compile(r"([+-]?)((?:[0-9]+(?:_[0-9]+)*)?)(\.(?:[0-9]+(?:_[0-9]+)*)?)?([eE][+-]?[0-9]+)?")
+_BASED = re.compile(r"([+-]?)0(?:[xX][0-9a-fA-F_]+|[oO][0-7_]+|[bB][01_]+)")
+_WORDS = {"True": "true", "False": "false", "None": "null", "true": "true", "false": "false", "null": "null"}
+_NOT_FINITE = frozenset({"nan", "inf", "infinity"})
+
+
+def _number(text: str) -> str | None:
+    """The JSON text of a Python number; None if the text is none, or one that JSON cannot say."""
+    if len(text) > _MAX_NUMBER or text[-1:] not in "0123456789.abcdefABCDEF":
+        return None
+    if text[:1] in ("+", "-"):
+        text = text[0] + text[1:].lstrip(_BLANKS)
+    match = _DECIMAL.fullmatch(text)
+    if match is not None:
+        digits = match[2].replace("_", "").lstrip("0") or "0"
+        return ("-" if match[1] == "-" else "") + digits
+    match = _BASED.fullmatch(text)
+    if match is not None:
+        if len(text) > 1000:
+            return None
+        try:
+            return str(int(text, 0))
+        except ValueError:
+            return None
+    match = _FLOAT.fullmatch(text)
+    if match is None or not (match[2] or (match[3] or "").strip(".")):
+        return None
+    try:
+        if abs(float(text)) == float("inf"):
+            return None
+    except ValueError:
+        return None
+    sign, whole, fraction, exponent = match.groups()
+    whole = whole.replace("_", "").lstrip("0") or "0"
+    out = ("-" if sign == "-" else "") + whole
+    if fraction is not None:
+        out += "." + (fraction[1:].replace("_", "") or "0")
+    return out + (exponent or "")
+
+
+class PythonArgumentsReader:
+    """Reads the arguments of one Python call up to and including its closer.
+
+    Args:
+        boundary: knows the markers that may end the call although its closer is missing; None: there are none.
+        max_depth: of nested brackets, the call's own included; beyond it the call ends, cut.
+        schema: the tool: names for positional arguments, and types.
+        closer: the character that ends the arguments.
+        coerce: strings whose parameter is not a string are typed by the schema, as bare text is
+            (`days="2"`), for dialects that quote every value.
+
+    The attributes and methods are those of every reader: `feed`, `fast`, `out`, `done`, `cut`, `closing`, `base`,
+    `diagnostics`, `recovered`, `held`.
+    """
+
+    __slots__ = (
+        "_bare",
+        "_bare_length",
+        "_bare_multi",
+        "_blanks",
+        "_boundary",
+        "_closer",
+        "_coerce",
+        "_at_start",
+        "_colons",
+        "_first",
+        "_given",
+        "_high",
+        "_inner_quote",
+        "_item",
+        "_item_length",
+        "_key",
+        "_line_told",
+        "_max_depth",
+        "_nest",
+        "_nest_quote",
+        "_param",
+        "_pending",
+        "_pending_length",
+        "_positional",
+        "_quote",
+        "_raw",
+        "_role",
+        "_run",
+        "_schema",
+        "_stack",
+        "_state",
+        "_stars",
+        "_start",
+        "_text_value",
+        "_triple",
+        "_undecided",
+        "base",
+        "closing",
+        "cut",
+        "diagnostics",
+        "done",
+        "out",
+        "recovered",
+    )
+
+    def __init__(
+        self,
+        boundary: _Boundary | None = None,
+        max_depth: int = 200,
+        schema: ToolSchema | None = None,
+        closer: str = ")",
+        *,
+        coerce: bool = False,
+    ) -> None:
+        self.out: list[str] = []
+        self.done = False
+        self.cut = False
+        self.closing = ""
+        self.base = 0
+        self.diagnostics: list[Diagnostic] = []
+        self.recovered = False
+        self._boundary = boundary
+        self._first = "" if boundary is None else boundary.first
+        self._max_depth = max_depth
+        self._schema = schema
+        self._closer = closer
+        self._coerce = coerce
+        self._state = _ITEM
+        self._stack = [_Level(_ARGS)]
+        self._key = ""  # JSON text of the key whose value comes next
+        self._param: ParamSchema | None = None  # of that key
+        self._at_start = False  # the comment stands before a member
+        self._colons = False  # an argument's name was followed by a colon
+        self._stars = False  # `**` stands before the item
+        self._positional = 0
+        self._start = 0  # absolute offset of the string or bare text that is being read
+        self._given = False  # the `{` of the arguments was given out
+        # Bare text: pieces, blanks that may belong to it, brackets open within it
+        self._role = _IS_VALUE
+        self._bare: list[str] = []
+        self._bare_length = 0
+        self._bare_multi = False  # cannot be a scalar any more
+        self._blanks: list[str] = []
+        self._nest: list[str] = []
+        self._nest_quote = ""
+        # Strings
+        self._quote = '"'
+        self._triple = False
+        self._raw = False
+        self._run = _string_run('"', False, "")
+        self._high = ""  # half of a surrogate pair
+        self._line_told = False
+        self._inner_quote = False
+        self._item: list[str] = []  # content of a string that may be a key
+        self._item_length = 0
+        self._text_value: TextValue | None = None
+        # Output that waits for an undecided level
+        self._undecided = 0
+        self._pending: list[str] = []
+        self._pending_length = 0
+
+    # -- the protocol -----------------------------------------------------------------------------------------
+
+    @property
+    def held(self) -> int:
+        """Characters consumed but not given out."""
+        value = self._text_value
+        return (
+            self._bare_length
+            + self._item_length
+            + self._pending_length
+            + len(self._key)
+            + (0 if value is None else value.held)
+        )
+
+    def fast(self, chunk: str) -> str | None:
+        """What to give out for `chunk` if it lies within a plain string; None if `feed` must take it."""
+        if (
+            self._state != _STRING
+            or self._role != _IS_VALUE
+            or self._undecided
+            or self._text_value is not None
+            or self._high
+            or "\\" in chunk
+            or self._quote in chunk
+        ):
+            return None
+        if not self._triple and (")" in chunk and self._first):
+            return None
+        if chunk.isprintable() and '"' not in chunk:
+            return chunk
+        if not self._triple and ("\n" in chunk or "\r" in chunk):
+            return None
+        return escape(chunk)
+
+    def feed(self, text: str, pos: int, final: bool) -> int:
+        """Take text from `pos` on; returns the position up to which it was consumed."""
+        end = len(text)
+        while not self.done and pos < end:
+            state = self._state
+            if state == _STRING:
+                new = self._in_string(text, pos, final)
+            elif state == _BARE:
+                new = self._in_bare(text, pos, final)
+            else:
+                new = self._between(text, pos, final)
+            if new < 0:
+                break
+            pos = new
+        if final and not self.done:
+            self._stop()
+            pos = end
+        return pos
+
+    # -- giving out -----------------------------------------------------------------------------------------
+
+    def _emit(self, piece: str) -> None:
+        if self._undecided:
+            self._pending.append(piece)
+            self._pending_length += len(piece)
+        elif piece:
+            self.out.append(piece)
+
+    def _lead(self) -> str:
+        """What stands before the value that begins now: opener, comma, key."""
+        level = self._stack[-1]
+        target = self._stack[0] if level.kind == _MERGED else level
+        lead = "" if target.empty else ", "
+        if target.kind == _ARGS and not self._given:
+            self._given = True
+            self.out.append("{")  # also if what follows is held: nothing undecided is open here
+        target.empty = level.empty = False
+        if level.kind in (_ARGS, _DICT, _MERGED):
+            lead += self._key + ": "
+            self._key = ""
+        return lead
+
+    def _emit_value(self, value: str) -> None:
+        self._emit(self._lead() + value)
+
+    def _decide(self, level: _Level, kind: int, opener: str) -> None:
+        """An undecided level turns out to be `kind`; what waited for it comes out, if nothing else is undecided."""
+        level.kind = kind
+        if level.mark >= 0:
+            self._pending[level.mark] += opener
+            self._pending_length += len(opener)
+            level.mark = -1
+            self._undecided -= 1
+            if not self._undecided:
+                self.out.extend(piece for piece in self._pending if piece)
+                self._pending.clear()
+                self._pending_length = 0
+
+    def _tell(self, code: str, message: str, start: int, end: int) -> None:
+        self.recovered = True
+        self.diagnostics.append(Diagnostic(code, message, self.base + start, self.base + end))
+
+    # -- levels ---------------------------------------------------------------------------------------------
+
+    def _push(self, kind: int, pos: int) -> bool:
+        """Open a bracket; False if it is too deep, then the reader is done."""
+        if len(self._stack) >= self._max_depth:
+            self._tell("too-deep", f"nested deeper than {self._max_depth} levels", pos, pos + 1)
+            self._stop()
+            return False
+        if kind == _MERGED:
+            self._stack.append(_Level(kind))
+        elif kind in (_PAREN, _BRACE):
+            lead = self._lead()
+            self._undecided += 1
+            self._emit(lead)
+            self._stack.append(_Level(kind, len(self._pending) - 1))
+        else:
+            self._emit_value("[")
+            self._stack.append(_Level(kind))
+        self._state = _ITEM
+        return True
+
+    def _pop(self) -> None:
+        """Close the innermost level."""
+        level = self._stack.pop()
+        kind = level.kind
+        self._state = _AFTER
+        self._key = ""
+        if kind == _ARGS:
+            self._emit("}" if self._given else "{}")
+            self._given = self.done = True
+            return
+        if kind == _PAREN:
+            if level.empty:
+                self._decide(level, _TUPLE, "[")
+                self._emit("]")
+            else:
+                self._decide(level, _PAREN, "")  # mere parentheses
+            return
+        if kind == _BRACE:
+            if level.empty:
+                self._decide(level, _DICT, "{")
+            else:
+                self._decide(level, _SET, "[")
+            kind = level.kind
+        self._emit(_JSON_CLOSER[kind])
+
+    def _close(self, ch: str, pos: int) -> int:
+        """A closer stands at `pos`; returns the position behind it, or `pos` if it belongs to somebody else."""
+        stack = self._stack
+        index = len(stack) - 1
+        while index >= 0 and (self._closer if not index else _ENDS_WITH[stack[index].kind]) != ch:
+            index -= 1
+        if index >= 0:
+            while len(stack) - 1 > index:
+                self._tell(
+                    "missing-closer", f"{_opened(stack[-1].kind)} is not closed before {ch!r}", pos, pos
+                )
+                self._pop()
+            self._pop()
+            return pos + 1
+        if len(stack) > 1:
+            self._tell("wrong-closer", f"{ch!r} closes {_opened(stack[-1].kind)}", pos, pos + 1)
+            self._pop()
+            return pos + 1
+        if ch == "]":  # of the list that the call stands in
+            self._end_here(pos)
+            return pos
+        self._tell("extra-closer", f"{ch!r} closes nothing", pos, pos + 1)
+        return pos + 1
+
+    def _end_here(self, pos: int) -> None:
+        """The call ends without its closer: a marker stands at `pos`."""
+        while not self.done:
+            level = self._stack[-1]
+            closer = self._closer if level.kind == _ARGS else _ENDS_WITH[level.kind]
+            self._tell("missing-closer", f"{closer!r} is missing", pos, pos)
+            self._pop()
+
+    def _stop(self) -> None:
+        """The text ends, or the reader gives up, inside the arguments."""
+        self.done = self.cut = True
+        closing: list[str] = []
+        levels = self._stack
+        undecided = next((n for n, level in enumerate(levels) if level.mark >= 0), -1)
+        if undecided >= 0:
+            levels = levels[:undecided]  # all that is in it was held
+        elif self._state in (_STRING, _ADJACENT) and self._role == _IS_VALUE:
+            closing.append('"' if self._text_value is None else self._text_value.cut() or "")
+        for level in reversed(levels):
+            closing.append(_JSON_CLOSER[level.kind])
+        if not self._given:
+            closing.append("{}")
+            del closing[:-1]
+        self.closing = "".join(closing)
+        self._key = ""
+        self._text_value = None
+        for pieces in (self._bare, self._blanks, self._item, self._pending):
+            pieces.clear()
+        self._bare_length = self._item_length = self._pending_length = 0
+
+    # -- between values -----------------------------------------------------------------------------------------
+
+    def _marker(self, text: str, pos: int, final: bool) -> bool | None:
+        """Whether a marker that ends the call stands at `pos`; None: more text is needed."""
+        if self._boundary is None or text[pos] not in self._first:
+            return False
+        found = self._boundary.at(text, pos, final)
+        return False if found is None and final else found
+
+    def _between(self, text: str, pos: int, final: bool) -> int:
+        state = self._state
+        ch = text[pos]
+        if state == _COMMENT:
+            return self._in_comment(text, pos, final)
+        if ch in _BLANKS:
+            match = _BLANK_RUN.match(text, pos)
+            assert match is not None
+            return match.end()
+        if state == _ADJACENT:
+            return pos + 1 if ch == "+" else self._open_string(text, pos, final)
+        marker = self._marker(text, pos, final)
+        if marker is None:
+            return -1
+        if state == _COLON:
+            return self._at_colon(ch, pos, bool(marker))
+        if marker:
+            if state == _VALUE:
+                self._no_value(pos)
+            self._end_here(pos)
+            return pos
+        if ch in _CLOSERS or ch == self._closer:
+            if state == _VALUE:
+                self._no_value(pos)
+            return self._close(ch, pos)
+        if state == _ITEM:
+            return self._at_item(text, pos, ch, final)
+        if state == _VALUE:
+            if ch == ",":
+                self._no_value(pos)
+                return pos
+            return self._at_value(text, pos, ch, final)
+        return self._at_after(text, pos, ch, final)
+
+    def _in_comment(self, text: str, pos: int, final: bool) -> int:
+        match = _comment_run(self._first).match(text, pos)
+        if match is not None:
+            return match.end()
+        marker = self._marker(text, pos, final)
+        if marker is None:
+            return -1
+        if marker or text[pos] == "\n":
+            self._state = _ITEM if self._at_start else _AFTER
+            return pos
+        return pos + 1
+
+    def _no_value(self, pos: int) -> None:
+        self._tell("missing-value", f"no value for {self._key}; the key is dropped", pos, pos)
+        self._key = ""
+        self._state = _AFTER
+
+    def _at_item(self, text: str, pos: int, ch: str, final: bool) -> int:
+        """Where a member begins: an argument, an entry, an element."""
+        level = self._stack[-1]
+        if ch == ",":
+            self._tell("double-comma", "a comma without a member before it", pos, pos + 1)
+            return pos + 1
+        if ch == "*":
+            self._stars = True
+            return pos + 1
+        if ch == "#":
+            self._state = _COMMENT
+            self._at_start = True
+            return pos + 1
+        if level.kind in (_DICT, _MERGED):
+            self._role = _IS_KEY
+            return self._begin_scalar(text, pos, final)
+        if level.kind != _ARGS:
+            if level.kind == _BRACE and ch in "{[":  # no key of a dict
+                self._decide(level, _SET, "[")
+            return self._at_value(text, pos, ch, final)
+        if ch == "{":
+            if self._stars or (level.empty and self._takes_dict()):
+                if not self._stars:
+                    self._tell("non-object-arguments", "a dict in place of keyword arguments", pos, pos + 1)
+                self._stars = False
+                self._push(_MERGED, pos)
+                return pos + 1
+        if ch in "{[(":
+            self._name_positional(pos)
+            return self._at_value(text, pos, ch, final)
+        self._role = _IS_ITEM
+        return self._begin_scalar(text, pos, final)
+
+    def _takes_dict(self) -> bool:
+        """Whether a dict in first position is the arguments themselves, and not the first argument."""
+        if self._schema is None or not self._schema.parameter_names:
+            return True
+        first = self._schema.param(self._schema.parameter_names[0])
+        return first is not None and not first.object
+
+    def _name_positional(self, pos: int) -> None:
+        names = () if self._schema is None else self._schema.parameter_names
+        index = self._positional
+        self._positional += 1
+        name = names[index] if index < len(names) else f"arg{index}" if index else "input"
+        self._tell("non-object-arguments", f"an argument without name; taken for {name!r}", pos, pos)
+        self._set_key(name)
+
+    def _set_key(self, name: str) -> None:
+        self._key = f'"{escape(name)}"'
+        named = self._stack[-1].kind in (_ARGS, _MERGED)
+        self._param = self._schema.param(name) if named and self._schema is not None else None
+
+    def _begin_scalar(self, text: str, pos: int, final: bool) -> int:
+        """A string or bare text begins, in the role that was set."""
+        new = self._open_string(text, pos, final)
+        if new == -2:
+            self._state = _BARE
+            self._bare_multi = False
+            self._start = self.base + pos
+            return pos
+        return new
+
+    def _at_value(self, text: str, pos: int, ch: str, final: bool) -> int:
+        if self._stack[-1].kind not in (_ARGS, _DICT, _MERGED):
+            self._param = None
+        if ch in "[({":
+            kind = _LIST if ch == "[" else _PAREN if ch == "(" else _BRACE
+            self._push(kind, pos)
+            return pos + 1
+        self._role = _IS_VALUE
+        return self._begin_scalar(text, pos, final)
+
+    def _at_colon(self, ch: str, pos: int, marker: bool) -> int:
+        """Behind a quoted key, or behind a string that may have been one."""
+        if self._role == _IS_ITEM and (marker or ch not in ":="):
+            self._positional_string(pos)
+            self._end_string(pos)
+            return pos
+        if self._role == _IS_ITEM:
+            self._role = _IS_KEY
+            self._end_string(pos)
+        if marker or ch == "," or ch in _CLOSERS:
+            self._no_value(pos)
+            return pos
+        self._state = _VALUE
+        named = self._stack[-1].kind == _ARGS
+        if ch == ":" or ch == "=":
+            if (ch == "=") != named:
+                self._colons = self._colons or named
+                self._tell("missing-colon", f"{ch!r} behind a key", pos, pos + 1)
+            return pos + 1
+        self._tell("missing-colon", "no colon behind a key", pos, pos)
+        return pos
+
+    def _at_after(self, text: str, pos: int, ch: str, final: bool) -> int:
+        """Behind a value."""
+        level = self._stack[-1]
+        kind = level.kind
+        if ch == ",":
+            self._decide_by_comma(level)
+            self._state = _ITEM
+            self._stars = False
+            return pos + 1
+        if ch == "#":
+            self._state = _COMMENT
+            self._at_start = False
+            return pos + 1
+        if kind == _BRACE and ch == ":":
+            self._take_key(level)
+            return pos + 1
+        follows: bool | None
+        if kind == _ARGS:
+            limit, full = _window(text, pos, final)
+            follows = _names_argument(text, pos, limit, full, self._colons)
+            if follows is None:
+                return -1
+        else:
+            follows = (
+                ch in "\"'-" or ch.isalnum() or ch == "_" or (ch in "[{" and kind not in (_DICT, _MERGED))
+            )
+        if follows:
+            self._tell("missing-comma", "no comma between two members", pos, pos)
+            self._decide_by_comma(level)
+            self._state = _ITEM
+            return pos
+        self._role = _IS_JUNK
+        self._state = _BARE
+        self._bare_multi = True
+        self._start = self.base + pos
+        return pos
+
+    def _decide_by_comma(self, level: _Level) -> None:
+        if level.kind == _PAREN:
+            self._decide(level, _TUPLE, "[")
+        elif level.kind == _BRACE:
+            self._decide(level, _SET, "[")
+
+    def _take_key(self, level: _Level) -> None:
+        """A colon behind the first member of a brace: it is a dict, and the member was a key."""
+        mark = level.mark
+        key = "".join(self._pending[mark + 1 :])
+        del self._pending[mark + 1 :]
+        self._pending_length -= len(key)
+        level.empty = True
+        self._decide(level, _DICT, "{")
+        self._key = key if key.startswith('"') else f'"{escape(key)}"'
+        self._param = None
+        self._state = _VALUE
+
+    # -- bare text: numbers, words, and what is neither -------------------------------------------------------------
+
+    def _in_bare(self, text: str, pos: int, final: bool) -> int:
+        match = _bare_run(self._first).match(text, pos)
+        if match is not None and not self._blanks:
+            self._add_bare(match[0])
+            return match.end()
+        ch = text[pos]
+        if ch in _BLANKS:
+            match = _BLANK_RUN.match(text, pos)
+            assert match is not None
+            self._blanks.append(match[0])
+            self._bare_length += len(match[0])
+            return match.end()
+        marker = self._marker(text, pos, final)
+        if marker is None:
+            return -1
+        if marker:
+            self._end_bare(pos)
+            if self._state == _VALUE:
+                self._no_value(pos)
+            self._end_here(pos)
+            return pos
+        if self._nest:
+            return self._in_nest(text, pos, ch, final)
+        if ch in _CLOSERS or ch == self._closer:
+            return self._end_bare(pos)
+        role = self._role
+        kind = self._stack[-1].kind
+        if ch == ",":
+            if role == _IS_VALUE and kind == _ARGS and not self._is_scalar():
+                limit, full = _window(text, pos + 1, final)
+                follows = self._argument_follows(text, pos + 1, limit, full, final)
+                if follows is None:
+                    return -1
+                if not follows:  # city=Paris, France, days=2
+                    return self._add_one(ch, pos)
+            return self._end_bare(pos)
+        if ch == ":" or ch == "=":
+            ends = False
+            if role == _IS_KEY:
+                ends = True
+            elif role == _IS_ITEM:
+                ends = not self._bare_multi and _NAME_RUN.fullmatch("".join(self._bare)) is not None
+            elif role == _IS_VALUE and kind == _BRACE:
+                ends = ch == ":"
+            if ends and ch == "=":
+                if pos + 1 == len(text) and not final:
+                    return -1
+                ends = not text.startswith("==", pos)
+            if ends:
+                if role == _IS_ITEM:
+                    self._role = _IS_KEY
+                    if ch == ":":
+                        self._colons = True
+                        self._tell("missing-colon", "':' behind an argument's name", pos, pos + 1)
+                self._end_bare(pos)
+                if kind == _BRACE:
+                    return pos
+                self._state = _VALUE
+                return pos + 1
+            return self._add_one(ch, pos)
+        if self._blanks:  # two words: one text, or two members without a comma
+            apart: bool | None = False
+            if role == _IS_JUNK:
+                if kind == _ARGS:
+                    limit, full = _window(text, pos, final)
+                    apart = _names_argument(text, pos, limit, full, self._colons)
+            elif role != _IS_KEY:
+                apart = self._is_scalar()
+                if not apart and kind == _ARGS and role == _IS_VALUE:
+                    limit, full = _window(text, pos, final)
+                    apart = _names_argument(text, pos, limit, full, self._colons)
+                elif not apart and kind in (_DICT, _MERGED):
+                    apart = ch in "\"'"
+            if apart is None:
+                return -1
+            if apart:
+                return self._end_bare(pos)
+            self._bare_multi = True
+            self._join_blanks()
+            return pos
+        if ch in "([{":
+            if len(self._nest) < self._max_depth:
+                self._nest.append(")" if ch == "(" else "]" if ch == "[" else "}")
+                self._bare_multi = True
+            return self._add_one(ch, pos)
+        return self._add_one(ch, pos)
+
+    def _add_bare(self, piece: str) -> None:
+        self._bare.append(piece)
+        self._bare_length += len(piece)
+
+    def _add_one(self, ch: str, pos: int) -> int:
+        self._join_blanks()
+        self._add_bare(ch)
+        if ch in ",:=":
+            self._bare_multi = True
+        return pos + 1
+
+    def _join_blanks(self) -> None:
+        if self._blanks:
+            self._bare += self._blanks
+            self._blanks.clear()
+
+    def _in_nest(self, text: str, pos: int, ch: str, final: bool) -> int:
+        """Brackets within bare text: `open("a, b")`."""
+        self._join_blanks()
+        if self._nest_quote:
+            if ch == "\\":
+                if pos + 1 == len(text) and not final:
+                    return -1
+                self._add_bare(text[pos : pos + 2])
+                return min(pos + 2, len(text))
+            if ch == self._nest_quote:
+                self._nest_quote = ""
+        elif ch in "\"'":
+            self._nest_quote = ch
+        elif ch in "([{":
+            if len(self._nest) < self._max_depth:
+                self._nest.append(")" if ch == "(" else "]" if ch == "[" else "}")
+        elif ch == self._nest[-1]:
+            self._nest.pop()
+        self._add_bare(ch)
+        return pos + 1
+
+    def _is_scalar(self) -> bool:
+        if self._bare_multi or self._bare_length > _MAX_NUMBER:
+            return False
+        token = "".join(self._bare)
+        return token in _WORDS or _number(token) is not None
+
+    def _end_bare(self, pos: int) -> int:
+        token = "".join(self._bare)
+        self._bare.clear()
+        self._blanks.clear()
+        self._nest.clear()
+        self._nest_quote = ""
+        self._bare_length = 0
+        end = self.base + pos
+        if self._role == _IS_JUNK:
+            self._state = _AFTER
+            self._report("junk", f"{_shown(token)} behind a value", end)
+        elif self._role == _IS_KEY:
+            name = token
+            if self._stack[-1].kind != _ARGS:
+                number = _number(token)
+                name = _WORDS.get(token) or number or token
+                if name == token and token not in _WORDS and number is None:
+                    self._report("unquoted-key", f"the key {_shown(token)} has no quotes", end)
+            self._set_key(name)
+            self._state = _COLON
+        else:
+            if self._role == _IS_ITEM:
+                self._role = _IS_VALUE
+                self._name_positional(pos)
+            self._emit_value(self._bare_json(token, end))
+            self._state = _AFTER
+        return pos
+
+    def _report(self, code: str, message: str, end: int) -> None:
+        self.recovered = True
+        self.diagnostics.append(Diagnostic(code, message, self._start, end))
+
+    def _bare_json(self, token: str, end: int) -> str:
+        """The JSON text of a value without quotes."""
+        param = self._param
+        wants_string = param is not None and param.only_string
+        word = _WORDS.get(token)
+        if word is not None:
+            return word
+        number = _number(token)
+        if number is not None:
+            return f'"{escape(token)}"' if wants_string else number
+        lowered = token.lower()
+        if not (param is not None and param.may_be_string):
+            if lowered in ("true", "false", "none", "null"):
+                self._report("literal-case", f"{token} is written {lowered.capitalize()}", end)
+                return "null" if lowered == "none" else lowered
+        if lowered.lstrip("+-") in _NOT_FINITE or (len(token) < 400 and _FLOAT.fullmatch(token)):
+            self._report("not-finite", f"{token} is no JSON number; it is kept as a string", end)
+        else:
+            self._report("unquoted-value", f"{_shown(token)} has no quotes; it is taken for a string", end)
+        return f'"{escape(token)}"'
+
+    # -- strings ----------------------------------------------------------------------------------------------------
+
+    def _open_string(self, text: str, pos: int, final: bool) -> int:
+        """A string begins at `pos`, if -2 is not returned; its prefix and quotes are consumed."""
+        end = len(text)
+        raw = False
+        quote_at = pos
+        if text[pos] not in "\"'":
+            match = _PREFIX.match(text, pos)
+            if match is None:
+                short = text[pos : pos + 3]
+                if not final and len(short) < 3 and not short.strip("rRbBfFuU"):
+                    return -1
+                return -2
+            raw = "r" in match[0].lower()
+            quote_at = match.end()
+        quote = text[quote_at]
+        triple = text.startswith(quote * 3, quote_at)
+        if not triple and not final and end - quote_at < 3 and text[quote_at:] == quote * (end - quote_at):
+            return -1
+        joined = self._state == _ADJACENT
+        self._quote, self._triple, self._raw = quote, triple, raw
+        self._run = _string_run(quote, triple, self._first)
+        self._line_told = False
+        self._state = _STRING
+        if not joined:
+            self._start = self.base + pos
+            self._text_value = None
+            if self._role == _IS_VALUE:
+                self._begin_string_value()
+        return quote_at + (3 if triple else 1)
+
+    def _begin_string_value(self) -> None:
+        param = self._param
+        if (
+            self._coerce
+            and param is not None
+            and not param.only_string
+            and self._stack[-1].kind in (_ARGS, _MERGED)
+        ):
+            self._text_value = TextValue(param, max_depth=self._max_depth)
+        else:
+            self._emit_value('"')
+
+    def _in_string(self, text: str, pos: int, final: bool) -> int:
+        match = self._run.match(text, pos)
+        if match is not None:
+            self._content(match[0])
+            return match.end()
+        ch = text[pos]
+        if ch == "\\":
+            return self._escape(text, pos, final)
+        if ch == self._quote:
+            return self._at_triple(text, pos, final) if self._triple else self._at_quote(text, pos, final)
+        boundary = self._boundary
+        if ch == ")":
+            # A missing quote at the end of the call: its closer, then a marker and what may follow that.
+            at = pos + 1
+            while at < len(text) and at < pos + 4 and text[at] in _CLOSERS:
+                at += 1
+            if at == len(text) and not final and at < pos + 4:
+                return -1
+            ends: bool | None = False
+            if boundary is not None and at < len(text) and (text[at] in self._first or text[at] in "\r\n"):
+                ends = boundary.ends_string(text, at, final)
+        else:
+            ends = False if boundary is None else boundary.ends_string(text, pos, final)
+            if ends is False and not self._line_told:
+                self._line_told = True
+                self._tell("raw-newline", "a raw newline inside a string", pos, pos + 1)
+        if ends is None and not final:
+            return -1
+        if ends:
+            self._tell("missing-quote", "the string has no closing quote", pos, pos)
+            self._end_string(pos)
+            return pos
+        self._content(ch)
+        return pos + 1
+
+    def _content(self, piece: str) -> None:
+        """More of the string's decoded content."""
+        if self._high:
+            piece = self._high + piece
+            self._high = ""
+        if self._role != _IS_VALUE:
+            self._item.append(piece)
+            self._item_length += len(piece)
+            if self._role == _IS_ITEM and self._item_length > _WINDOW:  # no key
+                self._positional_string(-1)
+            return
+        value = self._text_value
+        if value is None:
+            self._emit(escape(piece))
+        else:
+            self._emit_typed(value.feed(piece))
+
+    def _emit_typed(self, piece: str) -> None:
+        """Text that the schema typed; its key waits until there is any."""
+        if piece:
+            self._emit(self._lead() + piece if self._key else piece)
+
+    def _positional_string(self, pos: int) -> None:
+        """The string that was held because it might have been a key is a value."""
+        self._role = _IS_VALUE
+        self._name_positional(self._start - self.base if pos < 0 else pos)
+        held = "".join(self._item)
+        self._item.clear()
+        self._item_length = 0
+        high, self._high = self._high, ""
+        self._begin_string_value()
+        self._content(held)
+        self._high = high
+
+    def _end_string(self, pos: int) -> None:
+        if self._high:
+            self._content("")
+        if self._role == _IS_VALUE:
+            value = self._text_value
+            if value is None:
+                self._emit('"')
+            else:
+                self._emit_typed(value.finish())
+                for code, message in value.diagnostics:
+                    self._report(code, message, self.base + pos)
+                self._text_value = None
+            self._state = _AFTER
+            return
+        self._state = _COLON
+        if self._role == _IS_KEY:
+            self._set_key("".join(self._item))
+            self._item.clear()
+            self._item_length = 0
+
+    def _escape(self, text: str, pos: int, final: bool) -> int:
+        end = len(text)
+        if pos + 1 == end:
+            return end if final else -1  # half an escape at the end is dropped
+        ch = text[pos + 1]
+        if self._raw:
+            self._content("\\" + ch)
+            return pos + 2
+        simple = _SIMPLE_ESCAPES.get(ch)
+        if simple is not None:
+            self._content(simple)
+            return pos + 2
+        if ch in "\r\n":  # the line goes on
+            if ch == "\r":
+                if pos + 2 == end and not final:
+                    return -1
+                if text.startswith("\n", pos + 2):
+                    return pos + 3
+            return pos + 2
+        length = _HEX_LENGTH.get(ch)
+        if length is not None:
+            match = _HEX.match(text, pos + 2, pos + 2 + length)
+            assert match is not None
+            digits = match[0]
+            if len(digits) == length and int(digits, 16) <= 0x10FFFF:
+                self._character(chr(int(digits, 16)))
+                return match.end()
+            if match.end() == end and len(digits) < length:
+                return end if final else -1
+            self._tell("bad-escape", f"\\{ch} without its {length} hexadecimal digits", pos, pos + 2)
+        elif ch in "01234567":
+            match = _OCTAL.match(text, pos + 1)
+            assert match is not None
+            if match.end() == end and len(match[0]) < 3 and not final:
+                return -1
+            self._content(chr(int(match[0], 8)))
+            return match.end()
+        self._content("\\" + ch)  # Python leaves unknown escapes as they are
+        return pos + 2
+
+    def _character(self, ch: str) -> None:
+        """A character from its number; the halves of a surrogate pair come one by one."""
+        if "\ud800" <= ch <= "\udbff":
+            if self._high:
+                self._content("")
+            self._high = ch
+        elif self._high and "\udc00" <= ch <= "\udfff":
+            pair = 0x10000 + ((ord(self._high) - 0xD800) << 10) + (ord(ch) - 0xDC00)
+            self._high = ""
+            self._content(chr(pair))
+        else:
+            self._content(ch)
+
+    def _at_triple(self, text: str, pos: int, final: bool) -> int:
+        quote = self._quote
+        run = 1
+        while run < 6 and text.startswith(quote, pos + run):
+            run += 1
+        if run < 6 and pos + run == len(text) and not final:
+            return -1
+        if run < 3:
+            self._content(quote * run)
+            return pos + run
+        if 3 < run < 6:  # """He said "hi""""
+            self._tell("inner-quote", "a quote right before the closing quotes", pos, pos + run - 3)
+            self._content(quote * (run - 3))
+            return pos + run - 3
+        verdict = self._verdict(text, pos + 3, final)
+        if verdict is None:
+            return -1
+        if verdict == _JOINS:
+            self._state = _ADJACENT
+        else:
+            self._end_string(pos + 3)
+        return pos + 3
+
+    def _at_quote(self, text: str, pos: int, final: bool) -> int:
+        verdict = self._verdict(text, pos + 1, final)
+        if verdict is None:
+            return -1
+        if verdict == _NO:
+            self._tell("inner-quote", "a quote inside the string is not escaped", pos, pos + 1)
+            self._content(self._quote)
+        elif verdict == _JOINS:
+            self._state = _ADJACENT
+        else:
+            self._end_string(pos + 1)
+        return pos + 1
+
+    def _verdict(self, text: str, start: int, final: bool) -> int | None:
+        """What the quote before `start` does, judged by what follows it; None: more text is needed."""
+        limit, full = _window(text, start, final)
+        at = _skip(text, start, limit)
+        if at >= limit:
+            return _CLOSES if full else None
+        ch = text[at]
+        role = self._role
+        kind = self._stack[-1].kind
+        marker = self._marker(text, at, final)
+        if marker is None:
+            return None
+        if marker:
+            return _CLOSES
+        if ch == ":":
+            return _CLOSES if role != _IS_VALUE or kind == _BRACE else _NO
+        if ch == "=" and role != _IS_VALUE:
+            return _CLOSES
+        if role == _IS_KEY:
+            if ch == "}":
+                return _CLOSES
+        elif ch in _CLOSERS or ch == self._closer:
+            return _CLOSES
+        if ch == ",":
+            return self._verdict_comma(text, at + 1, limit, full, final)
+        if ch in "\"'":
+            if at == start and ch == self._quote and not self._triple:
+                # Two quotes: an inner one and the closing one, or the end of a string and the start of the next?
+                after = _skip(text, at + 1, limit)
+                if after >= limit:
+                    return _NO if full else None
+                return _NO if text[after] in ",:)]}" else _JOINS
+            return _JOINS
+        if ch == "+":
+            after = _skip(text, at + 1, limit)
+            if after >= limit:
+                return _NO if full else None
+            if text[after] in "\"'":
+                return _JOINS
+            if text[after] in "rRbBfFuU":
+                if after + 3 > limit and not full:
+                    return None
+                return _JOINS if _PREFIX.match(text, after, limit) else _NO
+            return _NO
+        if at > start:
+            if ch in "rRbBfFuU":
+                if at + 3 > limit and not full:
+                    return None
+                if _PREFIX.match(text, at, limit):
+                    return _JOINS
+            if kind == _ARGS:
+                follows = _names_argument(text, at, limit, full, self._colons)
+                return None if follows is None else _CLOSES if follows else _NO
+        return _NO
+
+    def _verdict_comma(self, text: str, start: int, limit: int, full: bool, final: bool) -> int | None:
+        """The same if a comma follows the quote."""
+        kind = self._stack[-1].kind
+        if kind == _ARGS:
+            if self._role == _IS_ITEM or self._positional:
+                return _CLOSES
+            follows = self._argument_follows(text, start, limit, full, final)
+            return None if follows is None else _CLOSES if follows else _NO
+        if kind not in (_DICT, _MERGED):
+            return _CLOSES
+        at = _skip(text, start, limit)
+        if at >= limit:
+            return _CLOSES if full else None
+        if text[at] in "\"'}*#":
+            return _CLOSES
+        # an unquoted key, or a number
+        while at < limit and (text[at].isalnum() or text[at] in "_.-+"):
+            at += 1
+        at = _skip(text, at, limit)
+        if at >= limit:
+            return _NO if full else None
+        return _CLOSES if text[at] in ":\"'" else _NO
+
+    def _argument_follows(self, text: str, start: int, limit: int, full: bool, final: bool) -> bool | None:
+        """Whether behind a comma the next argument begins, or the arguments end."""
+        at = _skip(text, start, limit)
+        if at >= limit:
+            return True if full else None
+        ch = text[at]
+        if ch in ")]}*#" or ch == self._closer:
+            return True
+        marker = self._marker(text, at, final)
+        if marker is None or marker:
+            return marker
+        return _names_argument(text, at, limit, full, self._colons)
+
+
+# -- looking ahead, never further than the window ---------------------------------------------------------------------
+
+
+def _window(text: str, start: int, final: bool) -> tuple[int, bool]:
+    """How far one may look from `start`, and whether that is all one will ever see."""
+    limit = min(len(text), start + _WINDOW)
+    return limit, final or limit - start == _WINDOW
+
+
+def _skip(text: str, start: int, limit: int) -> int:
+    match = _BLANK_RUN.match(text, start, limit)
+    return start if match is None else match.end()
+
+
+def _names_argument(text: str, at: int, limit: int, full: bool, colons: bool) -> bool | None:
+    """Whether `name =` stands at `at`, or, if this call writes `colons`, `name:`."""
+    if at >= limit:
+        return False if full else None
+    match = _NAME_RUN.match(text, at, limit)
+    if match is None:
+        return False
+    after = _skip(text, match.end(), limit)
+    if after >= limit:
+        return False if full else None
+    if text[after] != "=":
+        return colons and text[after] == ":"
+    if after + 1 >= limit:
+        return True if full else None
+    return text[after + 1] != "="
+
+
+def _opened(kind: int) -> str:
+    return {"]": "a list", ")": "a parenthesis", "}": "a brace"}[_ENDS_WITH[kind]]
+
+
+def _shown(token: str) -> str:
+    return repr(token if len(token) <= 40 else token[:37] + "...")

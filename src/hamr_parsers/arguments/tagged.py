@@ -1,0 +1,653 @@
+"""Bare text to JSON: one value of a format that writes values as text between tags, typed by the tool's schema.
+
+Theory. A value begins *open*: its type is not known, so its characters are held. It is decided as soon as the
+characters allow it, one of three ways:
+
+- **string**: the characters can no longer become a number, a word such as `true`, or a JSON value of a type that
+  the schema allows (at once, where it allows nothing but strings). What was held comes out, and everything after
+  it streams, escaped and otherwise untouched, blanks included.
+- **object or array** that cannot be a string: at the first `{` or `[`. The text streams through the JSON reader,
+  which mends it where it is broken or Python; there is no way back.
+- at the end: a number, a word or a JSON value that may also be a string. These stay open to their last character.
+
+Whether the held characters can still become something is asked of recognisers that see every character once: an
+automaton for numbers, the list of words that still fit, and for JSON beside strings an automaton with a stack. A
+number has at most 4,300 characters, more is a string; what else is held is bounded by the caller, who watches
+`held` and calls `give_up` to make a string of it.
+
+Blanks around a value that is no string do not count, so they are held too; a string keeps them.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from json.encoder import encode_basestring
+from typing import TYPE_CHECKING, Literal
+
+from .schema import ParamSchema
+
+if TYPE_CHECKING:
+    from .json_reader import JsonReader
+
+__all__ = ["TextValue", "escape"]
+
+_BLANKS = " \t\r\n"
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_MAX_NUMBER = 4300  # characters; `int()` and `json.loads` refuse longer integers
+_MAX_SHIFT = 400  # digits that an exponent may add to an integer
+
+# Any JSON value if the text is one, for formats whose templates write non-strings as JSON.
+_UNTYPED_JSON = ParamSchema(
+    ("null", "integer", "number", "boolean", "object", "array", "string"), quoted=True, exact=True
+)
+
+
+def escape(text: str) -> str:
+    """`text` as it stands inside a JSON string: only what must be escaped is, and lone surrogates are, so that
+    the result can be encoded as UTF-8."""
+    out = encode_basestring(text)[1:-1]
+    if out.isascii() or not _SURROGATES.search(out):
+        return out
+    return _SURROGATES.sub(lambda m: f"\\u{ord(m[0]):04x}", out)
+
+
+# -- numbers ----------------------------------------------------------------------------------------------------
+# States of the automaton. Two grammars: JSON's own (beside strings, where `007` or `+49` is text), and a lenient
+# one that also takes `+5`, `1_000`, `007`, `.5` and `5.`.
+
+_START, _SIGN, _ZERO, _INT, _UNDER, _POINT, _DOT, _FRAC, _E, _ESIGN, _EXP, _TAIL, _ZFRAC, _ZDOT = range(14)
+_ENDS = frozenset({_ZERO, _INT, _FRAC, _EXP, _TAIL, _ZFRAC})
+_DIGITS = "0123456789"
+
+
+def _automaton(lenient: bool, integer: bool) -> dict[tuple[int, str], int]:
+    table: dict[tuple[int, str], int] = {}
+
+    def to(state: int, characters: str, target: int) -> None:
+        for ch in characters:
+            table[state, ch] = target
+
+    point = _ZDOT if integer else _DOT
+    to(_START, "+-" if lenient else "-", _SIGN)
+    for state in (_START, _SIGN):
+        to(state, _DIGITS, _INT)
+        if lenient:
+            to(state, "" if integer else ".", _POINT)
+        else:
+            to(state, "0", _ZERO)
+    to(_INT, _DIGITS, _INT)
+    if lenient:
+        to(_INT, "_", _UNDER)
+        to(_UNDER, _DIGITS, _INT)
+        to(_DOT, _BLANKS, _TAIL)
+        to(_DOT, "eE", _E)
+        to(_ZDOT, _BLANKS, _TAIL)
+        to(_ZDOT, "eE", _E)
+    for state in (_INT, _ZERO):
+        to(state, ".", point)
+        to(state, "eE", _E)
+        to(state, _BLANKS, _TAIL)
+    to(_POINT, _DIGITS, _FRAC)
+    to(_DOT, _DIGITS, _FRAC)
+    to(_FRAC, _DIGITS, _FRAC)
+    to(_ZDOT, "0", _ZFRAC)
+    to(_ZFRAC, "0", _ZFRAC)
+    for state in (_FRAC, _ZFRAC):
+        to(state, "eE", _E)
+        to(state, _BLANKS, _TAIL)
+    to(_E, _DIGITS, _EXP)
+    to(_E, "+" if integer else "+-", _ESIGN)
+    to(_ESIGN, _DIGITS, _EXP)
+    to(_EXP, _DIGITS, _EXP)
+    to(_EXP, _BLANKS, _TAIL)
+    to(_TAIL, _BLANKS, _TAIL)
+    return table
+
+
+_NUMBERS = {
+    (lenient, integer): _automaton(lenient, integer) for lenient in (False, True) for integer in (False, True)
+}
+_LENIENT_ENDS = _ENDS | {_DOT, _ZDOT}
+_JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_PARTS = re.compile(r"([+-]?)([0-9_]*)(?:\.([0-9]*))?(?:[eE]([+-]?[0-9]+))?")
+
+
+def number_json(text: str, integer: bool) -> str | None:
+    """The JSON text of a number, its spelling kept where it is JSON; None where that would not be finite, not be
+    readable, or not be an integer though it must.
+
+    Args:
+        text: what the number automaton accepted, without blanks.
+        integer: whether only integers are allowed.
+    """
+    if len(text) > _MAX_NUMBER:
+        return None
+    match = _PARTS.fullmatch(text)
+    if match is None:
+        return None
+    sign, whole, fraction, exponent = match.groups()
+    sign = "-" if sign == "-" else ""
+    whole = whole.replace("_", "").lstrip("0") or "0"
+    if integer:
+        if (fraction or "").strip("0"):
+            return None
+        shift = int(exponent[:9]) if exponent else 0
+        if whole == "0":
+            return "0" if fraction or exponent else f"{sign}0"
+        if not 0 <= shift <= _MAX_SHIFT:
+            return None
+        return f"{sign}{whole}{'0' * shift}"
+    if exponent is not None or fraction is not None:
+        try:
+            if abs(float(text.replace("_", ""))) == float("inf"):
+                return None
+        except ValueError:
+            return None
+    if _JSON_NUMBER.fullmatch(text):
+        return text
+    out = sign + whole
+    if fraction is not None:
+        out += f".{fraction or '0'}"
+    return out if exponent is None else f"{out}e{exponent}"
+
+
+# -- JSON beside strings --------------------------------------------------------------------------------
+
+_VALUE, _FIRST_ITEM, _FIRST_KEY, _KEY, _COLON, _AFTER, _STRING, _ESCAPE, _HEX, _WORD, _NUMBER, _DONE = range(
+    12
+)
+_RUNS = {'"': re.compile(r'[^"\\\x00-\x1f]*'), "'": re.compile(r"[^'\\\x00-\x1f]*")}
+_BLANK_RUN = re.compile(r"[ \t\r\n]*")
+_WORDS = ("true", "false", "null", "True", "False", "None")
+_STRICT = _NUMBERS[False, False]
+
+
+class _JsonPrefix:
+    """Whether the characters so far begin one JSON value, or one as Python's `repr` writes it (single quotes,
+    `True`, `None`). Sees each character once; holds nothing but its stack."""
+
+    __slots__ = ("is_key", "max_depth", "number", "pending", "python", "quote", "rest", "stack", "state")
+
+    def __init__(self, max_depth: int) -> None:
+        self.max_depth = max_depth
+        self.state = _VALUE
+        self.stack: list[str] = []
+        self.quote = '"'
+        self.is_key = False  # of the string that is being read
+        self.pending = 0  # hex digits still to come
+        self.number = _START
+        self.rest: tuple[str, ...] = ()  # what may follow of a word
+        self.python = False  # something that only Python writes was there
+
+    @property
+    def complete(self) -> bool:
+        """Whether the characters so far are a whole value."""
+        return self.state == _DONE
+
+    def feed(self, text: str) -> bool:
+        """Take more text; False if no value begins like this."""
+        pos = 0
+        end = len(text)
+        while pos < end:
+            state = self.state
+            if state == _STRING:
+                match = _RUNS[self.quote].match(text, pos)
+                assert match is not None
+                pos = match.end()
+                if pos < end:
+                    ch = text[pos]
+                    pos += 1
+                    if ch == self.quote:
+                        self.state = _COLON if self.is_key else self._after()
+                    elif ch == "\\":
+                        self.state = _ESCAPE
+                    else:
+                        return False  # a raw control character
+                continue
+            ch = text[pos]
+            if state == _NUMBER:
+                target = _STRICT.get((self.number, ch))
+                if target is not None and target != _TAIL:
+                    self.number = target
+                    pos += 1
+                elif self.number in _ENDS:
+                    self.state = self._after()
+                else:
+                    return False
+                continue
+            if state == _WORD:
+                rest = tuple(word[1:] for word in self.rest if word[:1] == ch)
+                if rest:
+                    self.rest = rest
+                    pos += 1
+                elif "" in self.rest:
+                    self.state = self._after()
+                else:
+                    return False
+                continue
+            if ch in _BLANKS and state not in (_ESCAPE, _HEX):
+                match = _BLANK_RUN.match(text, pos)
+                assert match is not None
+                pos = match.end()
+                continue
+            if not self._step(state, ch):
+                return False
+            pos += 1
+        return True
+
+    def _after(self) -> int:
+        return _AFTER if self.stack else _DONE
+
+    def _step(self, state: int, ch: str) -> bool:
+        """One character outside of runs."""
+        if state == _ESCAPE:
+            self.state = _STRING
+            if ch == "u":
+                self.pending = 4
+                self.state = _HEX
+            return ch in '"\\/bfnrtu' or (ch == "'" and self.quote == "'")
+        if state == _HEX:
+            self.pending -= 1
+            if not self.pending:
+                self.state = _STRING
+            return ch in "0123456789abcdefABCDEF"
+        if state in (_VALUE, _FIRST_ITEM):
+            if ch == "]" and state == _FIRST_ITEM:
+                return self._close()
+            return self._begin(ch)
+        if state in (_KEY, _FIRST_KEY):
+            if ch == "}" and state == _FIRST_KEY:
+                return self._close()
+            return self._begin_string(ch, True)
+        if state == _COLON:
+            self.state = _VALUE
+            return ch == ":"
+        if state == _AFTER:
+            opener = self.stack[-1]
+            if ch == ",":
+                self.state = _KEY if opener == "{" else _VALUE
+                return True
+            return ch == ("}" if opener == "{" else "]") and self._close()
+        return False  # something behind the value
+
+    def _begin(self, ch: str) -> bool:
+        """The first character of a value."""
+        if ch in "{[":
+            self.stack.append(ch)
+            self.state = _FIRST_KEY if ch == "{" else _FIRST_ITEM
+            return len(self.stack) <= self.max_depth
+        number = _STRICT.get((_START, ch))
+        if number is not None:
+            self.number = number
+            self.state = _NUMBER
+            return True
+        self.rest = tuple(word[1:] for word in _WORDS if word[0] == ch)
+        if self.rest:
+            self.python = self.python or ch in "TFN"
+            self.state = _WORD
+            return True
+        return self._begin_string(ch, False)
+
+    def _begin_string(self, ch: str, is_key: bool) -> bool:
+        self.quote = ch
+        self.is_key = is_key
+        self.python = self.python or ch == "'"
+        self.state = _STRING
+        return ch in "\"'"
+
+    def _close(self) -> bool:
+        self.stack.pop()
+        self.state = self._after()
+        return True
+
+
+# -- the value ----------------------------------------------------------------------------------------
+
+
+class _End:
+    """A boundary that the JSON reader meets only when the value's end was seen: the end then closes what is open,
+    and a number before it is whole."""
+
+    __slots__ = ("armed",)
+    MARK = "\uffff"
+    first = MARK
+
+    def __init__(self) -> None:
+        self.armed = False
+
+    def at(self, text: str, pos: int, final: bool) -> bool | None:
+        return self.armed and text.startswith(self.MARK, pos)
+
+    def ends_string(self, text: str, pos: int, final: bool) -> bool | None:
+        return False
+
+
+class TextValue:
+    """Turns the text of one value into JSON text, append-only.
+
+    The caller has found the value's end and removed the newlines that frame it. It feeds the text in pieces, cut
+    anywhere, and writes what `feed` returns; then it calls `finish` if the model wrote the value's end, or `cut`
+    if the text just stopped.
+
+    Args:
+        schema: the parameter's types; None if they are not known.
+        untyped: what text without schema is: "string", or "json" (the JSON value or Python literal that it is, if
+            it is one; else a string).
+        max_depth: of nested objects and arrays.
+
+    Attributes:
+        streaming: the value is a plain string whose opening quote was given out: from now on `feed(t)` is
+            `escape(t)`.
+        diagnostics: what was odd, as (code, message); the caller takes and clears it.
+    """
+
+    __slots__ = (
+        "_end",
+        "_given",
+        "_held",
+        "_json",
+        "_number",
+        "_number_length",
+        "_pieces",
+        "_plain",
+        "_reader",
+        "_rest",
+        "_schema",
+        "_started",
+        "_table",
+        "_word",
+        "_words",
+        "diagnostics",
+        "max_depth",
+        "streaming",
+    )
+
+    def __init__(
+        self,
+        schema: ParamSchema | None,
+        untyped: Literal["string", "json"] = "string",
+        *,
+        max_depth: int = 200,
+    ) -> None:
+        if schema is None and untyped == "json":
+            schema = _UNTYPED_JSON
+        self.streaming = False
+        self.diagnostics: list[tuple[str, str]] = []
+        self.max_depth = max_depth
+        self._schema = schema
+        self._plain = schema is None or schema.only_string
+        self._pieces: list[str] = []  # held while the type is open
+        self._held = 0
+        self._given = False  # anything was given out
+        self._started = False  # a character that is no blank was seen
+        # Recognisers; None: can no longer be one.
+        self._number: int | None = None
+        self._number_length = 0
+        self._table: dict[tuple[int, str], int] = {}
+        self._word: str | None = None
+        self._words: tuple[tuple[str, str], ...] | None = None  # in the end, those that the word is
+        self._json: _JsonPrefix | None = None
+        self._reader: JsonReader | None = None
+        self._end: _End | None = None
+        self._rest = ""  # what the reader has not consumed
+
+    @property
+    def held(self) -> int:
+        """Characters taken but not given out."""
+        return self._held if self._reader is None else self._reader.held + len(self._rest)
+
+    def feed(self, text: str) -> str:
+        """More of the value's text; returns the JSON text to append, "" while the type is open."""
+        if self.streaming:
+            return escape(text)
+        if not text:
+            return ""
+        if self._plain:
+            self.streaming = True
+            return '"' + escape(text)
+        if self._reader is not None:
+            return self._read(text)
+        self._pieces.append(text)
+        self._held += len(text)
+        if not self._started:
+            text = text.lstrip(_BLANKS)
+            if not text:
+                return ""
+            self._started = True
+            if self._begin(text[0]):
+                self._pieces.clear()
+                self._held = 0
+                return self._read(text)
+        if self._recognise(text):
+            return ""
+        return self._become_string()
+
+    def finish(self) -> str:
+        """The model wrote the value's end; returns the rest of the JSON text."""
+        if self.streaming:
+            return '"'
+        if self._plain:
+            return '""'
+        if self._reader is not None:
+            return self._finish_reader()
+        value = self._scalar()
+        if value is None:
+            return self._become_string() + '"'
+        self._pieces.clear()
+        self._held = 0
+        return value
+
+    def cut(self) -> str | None:
+        """The text stopped inside the value; returns what completes the JSON text that was given out, or None if
+        none was: a scalar that was held is dropped, and so must be its key."""
+        if self.streaming:
+            return '"'
+        if self._reader is None:
+            return None
+        reader = self._reader
+        if not reader.done:
+            reader.feed(self._rest, 0, True)
+            self._rest = ""
+        mend = self._take(reader) + (reader.closing if reader.cut else "")
+        return mend if self._given else None
+
+    def give_up(self) -> str:
+        """Too much is held: the value is a string from now on. Returns the JSON text to append."""
+        if self.streaming or self._plain or self._reader is not None:
+            return ""
+        self.diagnostics.append(
+            ("max-held", "the value's type stayed open for too long; it is read as a string")
+        )
+        return self._become_string(mismatch=False)
+
+    # -- while the type is open -------------------------------------------------------------------------------
+
+    def _begin(self, first: str) -> bool:
+        """Set up the recognisers that the first character allows; True if it makes the value an object or array
+        that the JSON reader takes."""
+        schema = self._schema
+        assert schema is not None
+        if (first == "{" and schema.object) or (first == "[" and schema.array):
+            if not schema.may_be_string:
+                from .json_reader import JsonReader
+
+                self._end = _End()
+                self._reader = JsonReader(self._end, max_depth=self.max_depth)
+                return True
+            self._json = _JsonPrefix(self.max_depth)
+            return False
+        if schema.quoted and first in "\"'":
+            self._json = _JsonPrefix(self.max_depth)
+            return False
+        if schema.integer or schema.number:
+            self._table = _NUMBERS[not schema.may_be_string, not schema.number]
+            self._number = _START
+        if schema.words or schema.folded_words:
+            self._word = ""
+        return False
+
+    def _recognise(self, text: str) -> bool:
+        """Whether the value may still be something else than a string, now that `text` came."""
+        if self._json is not None:
+            if self._json.feed(text):
+                return True
+            self._json = None
+            return False
+        if self._number is not None:
+            self._number = self._advance_number(self._number, text)
+        if self._word is not None:
+            self._word = self._advance_word(self._word, text)
+        return self._number is not None or self._word is not None
+
+    def _advance_number(self, state: int, text: str) -> int | None:
+        if state == _TAIL:
+            return None if text.strip(_BLANKS) else _TAIL
+        core = text.rstrip(_BLANKS)
+        self._number_length += len(core)
+        if self._number_length > _MAX_NUMBER:
+            return None
+        table = self._table
+        target: int | None = state
+        for ch in core:
+            target = table.get((target, ch))
+            if target is None:
+                return None
+        if len(core) < len(text):
+            return table.get((target, " "))
+        return target
+
+    def _advance_word(self, word: str, text: str) -> str | None:
+        schema = self._schema
+        assert schema is not None
+        if self._words is not None:  # blanks came after it: it is whole
+            return None if text.strip(_BLANKS) else word
+        core = text.rstrip(_BLANKS)
+        word += core
+        fits = [pair for pair in schema.words if pair[0].startswith(word)]
+        if schema.folded_words and word.isascii():
+            lowered = word.lower()
+            fits += [
+                (word + text_[len(word) :], json_)
+                for text_, json_ in schema.folded_words
+                if text_.startswith(lowered)
+            ]
+        if len(core) < len(text):
+            fits = [pair for pair in fits if pair[0] == word]
+            self._words = tuple(fits)
+        return word if fits else None
+
+    def _scalar(self) -> str | None:
+        """What the held text is, now that it is whole, if it is no string."""
+        schema = self._schema
+        assert schema is not None
+        if not self._started:
+            return None
+        text = "".join(self._pieces)
+        core = text.strip(_BLANKS)
+        if self._word is not None:
+            for spelled, value in schema.words:
+                if spelled == core:
+                    return value
+            lowered = core.lower()
+            for spelled, value in schema.folded_words:
+                if spelled == lowered:
+                    return value
+        if text in schema.strings or core in schema.strings:
+            return None
+        if self._number is not None:
+            ends = _ENDS if schema.may_be_string else _LENIENT_ENDS
+            return number_json(core, not schema.number) if self._number in ends else None
+        if self._json is not None and self._json.complete:
+            return _mended(core, self.max_depth) if self._json.python else core
+        return None
+
+    def _become_string(self, mismatch: bool = True) -> str:
+        text = "".join(self._pieces)
+        self._pieces.clear()
+        self._held = 0
+        self._json = None
+        self._number = self._word = None
+        self.streaming = True
+        schema = self._schema
+        if mismatch and schema is not None and not schema.may_be_string:
+            expected = " or ".join(schema.types) or "another type"
+            self.diagnostics.append(
+                ("type-mismatch", f"the schema wants {expected}; the text is kept as a string")
+            )
+        return '"' + escape(text)
+
+    # -- objects and arrays that cannot be strings ----------------------------------------------------------------
+
+    def _read(self, text: str) -> str:
+        reader = self._reader
+        assert reader is not None
+        if reader.done:
+            self._junk(text)
+            return ""
+        if not self._rest:
+            out = reader.fast(text)
+            if out is not None:
+                self._given = self._given or bool(out)
+                return out
+        text = self._rest + text
+        pos = reader.feed(text, 0, False)
+        self._rest = text[pos:]
+        if reader.done:
+            self._junk(self._rest)
+            self._rest = ""
+        return self._take(reader)
+
+    def _take(self, reader: JsonReader) -> str:
+        out = "".join(reader.out)
+        reader.out.clear()
+        self._given = self._given or bool(out)
+        if reader.diagnostics:
+            self.diagnostics += [(d.code, d.message) for d in reader.diagnostics]
+            reader.diagnostics.clear()
+        return out
+
+    def _junk(self, text: str) -> None:
+        if text.strip(_BLANKS) and ("junk", _JUNK) not in self.diagnostics:
+            self.diagnostics.append(("junk", _JUNK))
+
+    def _finish_reader(self) -> str:
+        reader = self._reader
+        assert reader is not None and self._end is not None
+        if reader.done:
+            return ""
+        rest, self._rest = self._rest, ""
+        # The value's end is a boundary, unless it stands in a string, where the reader would take its mark for
+        # data. Which of the two shows when a copy has tried.
+        trial, end = copy.deepcopy((reader, self._end))
+        end.armed = True
+        trial.feed(rest + _End.MARK, 0, True)
+        if trial.done and not trial.cut and _End.MARK not in "".join(trial.out):
+            self._reader = trial
+            return self._take(trial)
+        reader.feed(rest, 0, True)
+        out = self._take(reader)
+        if reader.cut:
+            self.diagnostics.append(("missing-closer", "the value ended inside a string"))
+            out += reader.closing
+        return out
+
+
+_JUNK = "text behind the value, before its closer"
+
+
+def _mended(text: str, max_depth: int) -> str | None:
+    """A Python literal as JSON text, by the reader that mends them while they stream."""
+    from .json_reader import JsonReader
+
+    reader = JsonReader(None, max_depth=max_depth)
+    reader.feed(text, 0, True)
+    out = "".join(reader.out)
+    if not reader.done or reader.cut:
+        return None
+    try:
+        json.loads(out)
+    except (ValueError, RecursionError):
+        return None
+    return out

@@ -1,0 +1,50 @@
+"""The command line as a whole: the program's own options, and the commands in the order of the help."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from . import check, demo, events, parse, parsers, resolve
+
+__all__ = ["app"]
+
+EPILOG = """
+Exit codes: **0** done, **1** a check failed (`check`, `parse --strict`), **2** wrong usage or unreadable
+input.
+
+`-` as a file is standard input. Data goes to standard output, remarks to standard error; NO_COLOR is
+honoured.
+"""
+
+app = typer.Typer(
+    name="hamr-parse",
+    help="Any model's raw output in; content, reasoning and OpenAI tool calls out.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from .._version import __version__
+
+        typer.echo(f"hamr-parse {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Any model's raw output in; content, reasoning and OpenAI tool calls out."""
+
+
+for _module in (demo, parse, events, check, parsers, resolve):
+    _module.register(app)

@@ -1,0 +1,98 @@
+"""Free text on its way out: content or reasoning, with the blanks that are held at its end.
+
+Theory. Blanks at the end of free text may frame a call, so they wait until something else comes: more text lets them
+out before it, the end of the flow drops them as framing. What was given out is kept in pieces (joined from time to
+time, or thrown away where nothing is collected), and the Markdown state follows the pieces lazily: `code()` moves it over
+what came since it was last asked for.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..events import ContentDelta, ReasoningDelta
+from .markdown import CodeState
+
+__all__ = ["MANY", "Flow"]
+
+MANY: Final = 1024
+"""Pieces that may pile up before they are joined."""
+
+
+class Flow:
+    """One channel of free text."""
+
+    __slots__ = ("_code", "_fed_blanks", "_seen", "blanks", "collect", "event", "kind", "length", "pieces")
+
+    def __init__(self, kind: str, collect: bool) -> None:
+        self.kind = kind
+        self.event: type[ContentDelta] | type[ReasoningDelta] = (
+            ContentDelta if kind == "content" else ReasoningDelta
+        )
+        self.collect = collect
+        self.pieces: list[str] = []  # given out, in order
+        self.blanks: list[str] = []  # held behind them
+        self.length = 0  # characters given out, up to the pieces that the Markdown state has not seen
+        self._code = CodeState()
+        self._seen = 0  # pieces that the Markdown state has seen
+        self._fed_blanks = 0  # held blanks that it has seen
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was given out."""
+        return self.length > 0 or len(self.pieces) > self._seen
+
+    def code(self) -> CodeState:
+        """The Markdown state behind everything that came, held blanks included."""
+        new = self.pieces[self._seen :]
+        if new:
+            text = "".join(new)
+            self.length += len(text)
+            self._code.feed(text[self._fed_blanks :])
+            self._fed_blanks = 0
+            self._seen = len(self.pieces)
+        if self.blanks:
+            held = "".join(self.blanks)
+            if len(held) > self._fed_blanks:
+                self._code.feed(held[self._fed_blanks :])
+                self._fed_blanks = len(held)
+        return self._code
+
+    def compact(self) -> None:
+        """Join the pieces, or drop them where nothing is collected."""
+        self.code()
+        self.pieces = ["".join(self.pieces)] if self.collect else []
+        self._seen = len(self.pieces)
+
+    def drop_blanks(self) -> None:
+        """The held blanks were framing."""
+        self.code()
+        self.blanks.clear()
+        self._fed_blanks = 0
+
+    def take_blanks(self) -> str:
+        """The held blanks, to be given out before what comes."""
+        blanks = self.blanks
+        text = blanks[0] if len(blanks) == 1 else "".join(blanks)
+        blanks.clear()
+        return text
+
+    def restart(self) -> None:
+        """The channel was entered anew: a line begins."""
+        self.code()
+        self._code = CodeState()
+        self._fed_blanks = sum(map(len, self.blanks))
+
+    def enter_fence(self, length: int) -> None:
+        """The text goes on inside a fence whose opening line was markup."""
+        self.code()
+        self._code.fence = length
+
+    def text(self) -> str:
+        """All that was given out (and collected)."""
+        return "".join(self.pieces)
+
+    def total(self) -> int:
+        """How many characters were given out."""
+        self.code()
+        return self.length

@@ -1,0 +1,283 @@
+"""A family's grammar file, compiled by lark to an LALR table. The only module that knows lark.
+
+Theory. A `.lark` file says in which order a family's parts may come. Its terminals are of two sorts:
+
+* *Markers* have a pattern, bounded in length (see automaton.py): `TOOL_CALL: "<tool_call>"`. One whose name begins
+  with `END_` closes something, and recovery may insert it where the model forgot it; no other terminal but an empty
+  value or empty arguments is ever invented. `END_X` closes what `X` opened.
+* *The vocabulary* has none; the engine knows what these words mean, and they are declared by being used:
+
+  | word | meaning |
+  |---|---|
+  | CONTENT, REASONING | free text, given out as it comes |
+  | THINK, END_THINK | markers around reasoning (they have patterns) |
+  | NAME, CALL_ID | the tool's name; the id that the model gives |
+  | INDEXED_NAME | name and id in one, as `functions.NAME:3`: all of it is the id, up to the last colon it is the name |
+  | DECLARED_NAME | a name without a marker before it: a doubtful start |
+  | KEY, VALUE | an argument's name; its bare text, typed by the tool's schema |
+  | JSON_CALL, BARE_JSON_CALL | a JSON object that holds name and arguments; the same without a marker before it |
+  | JSON_ARGUMENTS, PY_ARGUMENTS | all arguments as one JSON value; as Python keyword arguments up to `)` |
+  | END_TURN, ROLE | end-of-turn tokens; the header of somebody else's turn (they have patterns) |
+
+A rule whose name ends in `call` is one call: it begins at its first terminal and ends where the rule does. A rule
+named `until_value` (`until_reasoning`, `until_content`) is no part of the language: it lists the markers that end such a
+text although the table would not accept them there, since something before them was left out.
+
+Rules can be imported from another grammar (`%import .qwen3_coder (xml_call)`); a terminal that is imported under a
+mangled name and also defined in the importing file is the latter, so a grammar with other markers is an import and a
+few lines.
+
+lark is used for what it is good at, reading grammars and building tables (with its conflicts reported as errors),
+through functions that are not all public; the requirement in pyproject.toml is pinned to match.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+from ..errors import GrammarError
+from .automaton import Automaton, parse_pattern
+
+__all__ = ["GRAMMARS", "VOCABULARY", "Grammar", "Rule", "compile_grammar"]
+
+VOCABULARY = frozenset(
+    "CONTENT REASONING NAME INDEXED_NAME DECLARED_NAME CALL_ID KEY VALUE JSON_CALL BARE_JSON_CALL "
+    "JSON_ARGUMENTS PY_ARGUMENTS".split()
+)
+GRAMMARS: Final[dict[str, Grammar]] = {}
+"""The compiled grammars by key, so that a pickled parser finds its own again."""
+
+_CALL_RULE = re.compile(r"(?:[a-z0-9]+_)*call")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A production: what it is of, how many symbols it takes off the stack, and whether it is a whole call."""
+
+    origin: str
+    size: int
+    is_call: bool
+
+
+@dataclass(slots=True)
+class _Tables:
+    actions: list[dict[str, int | Rule]]  # by LR state: symbol -> next state (shift, goto) or the rule to reduce by
+    starts: dict[str, tuple[int, int]]  # start rule -> (first state, end state)
+
+
+@dataclass(eq=False)
+class Grammar:
+    """A compiled grammar. Immutable but for its caches; shared by all parsers of a family.
+
+    Attributes:
+        key: what identifies the grammar when a parser is pickled.
+        markers: terminal name -> parsed pattern.
+        literals: terminal name -> its canonical spelling (the shortest that a regex allows).
+        until: free text -> markers that end it out of turn.
+        openers: terminals that begin a call.
+        terminals: all that the rules use.
+        spellings: terminal name -> some of the texts that it matches.
+        switch: markers of other grammars that are watched for in content -> what to go on as.
+    """
+
+    key: str
+    tables: _Tables
+    markers: dict[str, tuple[Any, bool]]
+    literals: dict[str, str]
+    until: dict[str, tuple[str, ...]]
+    openers: frozenset[str]
+    terminals: frozenset[str]
+    spellings: dict[str, list[str]] = field(default_factory=dict)
+    switch: dict[str, Any] = field(default_factory=dict)
+    nodes: dict[tuple[int, ...], Any] = field(default_factory=dict)
+    automata: dict[tuple[str, ...], Automaton] = field(default_factory=dict)
+
+    def automaton(self, names: tuple[str, ...]) -> Automaton:
+        """The automaton of these markers; the first wins a tie."""
+        found = self.automata.get(names)
+        if found is None:
+            found = self.automata[names] = Automaton({n: self.markers[n] for n in names})
+        return found
+
+    def watch(self, name: str, other: Grammar, target: Any) -> None:
+        """Watch for the openers of another grammar; the machine goes on as `target` where one stands."""
+        patterns = {self.literals[n] for n in self.switch}
+        for marker in other.markers:
+            if other.begins_call(marker) and other.literals[marker] not in patterns and len(other.literals[marker]) > 1:
+                own = f"{name}:{marker}"
+                self.markers[own] = other.markers[marker]
+                self.literals[own] = other.literals[marker]
+                self.switch[own] = target
+
+    def begins_call(self, marker: str) -> bool:
+        """Whether a call may begin with this marker in free text."""
+        from .table import start_node
+
+        return (
+            not marker.startswith("END_")
+            and marker not in ("THINK", "ROLE")
+            and start_node(self, False).shift(marker) is not None
+        )
+
+    @cached_property
+    def has_reasoning(self) -> bool:
+        """Whether the family's models can reason."""
+        return "END_THINK" in self.terminals
+
+    @cached_property
+    def counted(self) -> tuple[str, ...]:
+        """Openers whose closers, inside a value, belong to the value."""
+        return tuple(n for n in self.markers if f"END_{n}" in self.markers and n not in ("THINK",))
+
+    def __deepcopy__(self, memo: object) -> Grammar:
+        return self
+
+
+def _plain(name: str) -> str:
+    """The name as its own file wrote it; imports are mangled as `file__NAME`."""
+    return name if name.startswith("__") else name.rsplit("__", 1)[-1]
+
+
+def compile_grammar(text: str, key: str, resolve: Callable[[str], str] | None = None) -> Grammar:
+    """Compile the text of a `.lark` file.
+
+    Args:
+        text: the grammar.
+        key: its name, for messages and pickles.
+        resolve: gives the text of an imported grammar by its file name.
+
+    Raises:
+        GrammarError: a syntax error, a conflict, a terminal without a pattern that is no word of the vocabulary, an
+            unbounded pattern.
+    """
+    from lark.common import ParserConf
+    from lark.exceptions import LarkError
+    from lark.load_grammar import load_grammar
+    from lark.parsers.lalr_analysis import LALR_Analyzer
+
+    def load(base: object, path: str) -> tuple[str, str]:
+        if resolve is None:
+            raise OSError(path)
+        return path, _declare(resolve(path))
+
+    try:
+        loaded, _ = load_grammar(_declare(text), key, [load], True)
+        until = {
+            _plain(str(name))[len("until_") :].upper(): tuple(
+                _plain(str(leaf.name)) for leaf in tree.scan_values(lambda v: hasattr(v, "name"))
+            )
+            for name, _params, tree, _options in loaded.rule_defs
+            if _plain(str(name)).startswith("until_")
+        }
+        loaded.rule_defs = [r for r in loaded.rule_defs if not _plain(str(r[0])).startswith("until_")]
+        names = {str(r[0]) for r in loaded.rule_defs}
+        starts = ["start", *(["start_in_reasoning"] if "start_in_reasoning" in names else [])]
+        terminals, rules, _ignored = loaded.compile(starts, "*")
+    except (LarkError, OSError) as e:
+        raise GrammarError(f"grammar {key}: {' '.join(str(e).split())}") from None
+
+    patterns: dict[str, Any] = {}
+    for t in sorted(terminals, key=lambda t: "__" not in t.name):  # the importing file's own come last and win
+        patterns[_plain(str(t.name))] = t.pattern
+    used: set[str] = set()
+    for rule in rules:
+        for symbol in rule.expansion:
+            if symbol.is_term:
+                symbol.name = _plain(str(symbol.name))
+                used.add(symbol.name)
+    try:
+        analyzer = LALR_Analyzer(ParserConf(rules, {}, starts), strict=True)
+        analyzer.compute_lalr()
+    except LarkError as e:
+        raise GrammarError(f"grammar {key}: {' '.join(str(e).split())}") from None
+    table = analyzer.parse_table
+
+    from lark.lexer import PatternStr
+    from lark.parsers.lalr_analysis import Shift
+
+    def rule_of(r: Any) -> Rule:
+        origin = str(r.origin.name)
+        plain = _plain(origin)
+        return Rule(origin, len(r.expansion), _CALL_RULE.fullmatch(plain) is not None)
+
+    cache = {id(r): rule_of(r) for r in rules}
+    actions: list[dict[str, int | Rule]] = [{} for _ in table.states]
+    for state, row in table.states.items():
+        for symbol, (action, arg) in row.items():
+            actions[state][str(symbol)] = arg if action is Shift else cache.get(id(arg)) or rule_of(arg)
+
+    listed = {n for names_ in until.values() for n in names_}
+    markers, literals, spellings = {}, {}, {}
+    for name in sorted(used | listed):
+        pattern = patterns.get(name)
+        if name in VOCABULARY:
+            continue
+        if pattern is None:
+            raise GrammarError(f"grammar {key}: {name} has no pattern and is no word of the vocabulary")
+        markers[name] = parse_pattern(name, pattern.to_regexp(), pattern.flags)
+        spellings[name] = [pattern.value] if isinstance(pattern, PatternStr) else _samples(markers[name][0])
+        literals[name] = spellings[name][0]
+    grammar = Grammar(
+        key=key,
+        tables=_Tables(actions, {s: (table.start_states[s], table.end_states[s]) for s in starts}),
+        markers=markers,
+        literals=literals,
+        until=until,
+        openers=_openers(rules),
+        terminals=frozenset(used),
+        spellings=spellings,
+    )
+    GRAMMARS[key] = grammar
+    return grammar
+
+
+def _declare(text: str) -> str:
+    """Declare the words of the vocabulary, so that grammar files need not."""
+    words = sorted(w for w in VOCABULARY if re.search(rf"\b{w}\b", text))
+    return f"{text}\n%declare {' '.join(words)}\n" if words else text
+
+
+def _openers(rules: list[Any]) -> frozenset[str]:
+    """The terminals that can stand first in a rule that is a call."""
+    first: dict[str, set[str]] = {}
+    changed = True
+    while changed:
+        changed = False
+        for rule in rules:
+            mine = first.setdefault(str(rule.origin.name), set())
+            if rule.expansion:
+                head = rule.expansion[0]
+                new = {head.name} if head.is_term else first.get(str(head.name), set())
+                if not new <= mine:
+                    mine |= new
+                    changed = True
+    return frozenset(
+        t for origin, terms in first.items() if _CALL_RULE.fullmatch(_plain(origin)) for t in terms
+    )
+
+
+def _samples(parsed: Any) -> list[str]:
+    """A few texts that a parsed pattern matches, the shortest form of each first."""
+    from re import _constants as sre  # type: ignore[attr-defined]
+
+    out = [""]
+    for op, arg in parsed:
+        if op is sre.LITERAL:
+            pieces = [chr(arg)]
+        elif op is sre.IN:
+            pieces = [chr(v if k is sre.LITERAL else v[0]) for k, v in arg if k in (sre.LITERAL, sre.RANGE)][:3] or [" "]
+        elif op is sre.SUBPATTERN:
+            pieces = _samples(arg[3])
+        elif op is sre.BRANCH:
+            pieces = [s for branch in arg[1] for s in _samples(branch)]
+        elif op in (sre.MAX_REPEAT, sre.MIN_REPEAT):
+            body = _samples(arg[2])
+            pieces = [body[0] * arg[0]] + ([b * max(1, arg[0]) for b in body] if arg[1] > arg[0] else [])
+        else:
+            pieces = ["x"]
+        out = [a + b for a in out for b in pieces][:24]
+    return list(dict.fromkeys(out))

@@ -1,0 +1,301 @@
+"""Where in the grammar the parser stands: interned LR stacks, with everything that follows from them cached.
+
+Theory. An LR parser's future depends on its stack of states and on nothing else. So a stack is a value here, a
+`Node`: it is interned, has an edge for every terminal that the table accepts (with the reductions simulated once), and
+carries what the scanner needs to know about the place: which markers may come, which free text or reader may begin, how a
+missing closer can be mended. At run time the machine only follows edges, and a snapshot for rollback is a reference.
+Lists in grammars are left-recursive, so the number of stacks of a family is small (some dozens) and each is computed once.
+
+Where a state allows nothing but one reduction, it is reduced at once: the end of a call is known at its closer and not at the
+text behind it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any, Final, NamedTuple
+
+from .automaton import Automaton, parse_pattern
+from .grammar import GRAMMARS, Grammar, Rule
+
+__all__ = ["CAPTURES", "READERS", "Edge", "Node", "Scan", "start_node"]
+
+CAPTURES: Final = ("NAME", "INDEXED_NAME", "DECLARED_NAME", "CALL_ID", "KEY")
+READERS: Final = ("JSON_CALL", "BARE_JSON_CALL", "JSON_ARGUMENTS", "PY_ARGUMENTS")
+_EMPTIES: Final = ("VALUE", "JSON_ARGUMENTS")  # what recovery may take as empty
+BARE_OBJECT: Final = r"""\{\s*(?:["'\w]|\Z)"""  # an object that may be a call: a key follows
+_NEVER = re.compile(r"(?!)")
+_END: Final = "$END"
+
+
+class Edge(NamedTuple):
+    """A shift: where it leads, and whether a call's rule was reduced before or after it."""
+
+    target: Node
+    ends_before: bool
+    ends_after: bool
+
+
+class Scan(NamedTuple):
+    """What to look for: an automaton that decides, and a pattern that finds where to ask it."""
+
+    automaton: Automaton
+    search: re.Pattern[str]
+    first: str
+
+
+class Node:
+    """A place in a grammar. Interned: equal stacks are the same object."""
+
+    # a plain __dict__, since the cached properties live there; there are few nodes and they are shared
+    def __init__(self, grammar: Grammar, stack: tuple[int, ...], end: int, entered_by: str) -> None:
+        self.grammar = grammar
+        self.stack = stack
+        self.end = end
+        self.entered_by = entered_by
+        self._edges: dict[str, Edge | None] = {}
+        self._paths: dict[str, tuple[str, ...] | None] = {}
+        self.boundaries: dict[str, Any] = {}  # see boundary.py
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_restore, (self.grammar.key, self.stack, self.end, self.entered_by))
+
+    def __deepcopy__(self, memo: object) -> Node:
+        return self
+
+    def __repr__(self) -> str:
+        return f"<Node {self.grammar.key} {' '.join(self.accepts)}>"
+
+    # -- the table ------------------------------------------------------------------------------------------------
+
+    def shift(self, terminal: str) -> Edge | None:
+        """The edge of a terminal, or None where the grammar does not allow it."""
+        try:
+            return self._edges[terminal]
+        except KeyError:
+            edge = self._edges[terminal] = self._simulate(terminal)
+            return edge
+
+    def _simulate(self, terminal: str) -> Edge | None:
+        actions = self.grammar.tables.actions
+        stack = self.stack
+        before = after = False
+        while True:
+            action = actions[stack[-1]].get(terminal)
+            if action is None:
+                return None
+            if isinstance(action, int):
+                break
+            before = before or action.is_call
+            stack = self._reduce(stack, action)
+            if terminal == _END and stack[-1] == self.end:
+                return Edge(intern(self.grammar, stack, self.end, _END), before, False)
+        if terminal == _END:
+            return Edge(intern(self.grammar, stack, self.end, _END), before, False)
+        stack += (action,)
+        while True:
+            row = actions[stack[-1]].items()
+            rules = {a for s, a in row if isinstance(a, Rule)}
+            if len(rules) != 1 or any(isinstance(a, int) for _, a in row):
+                break
+            rule = rules.pop()
+            after = after or rule.is_call
+            stack = self._reduce(stack, rule)
+        return Edge(intern(self.grammar, stack, self.end, terminal), before, after)
+
+    def _reduce(self, stack: tuple[int, ...], rule: Rule) -> tuple[int, ...]:
+        if rule.size:
+            stack = stack[: -rule.size]
+        target = self.grammar.tables.actions[stack[-1]][rule.origin]
+        assert isinstance(target, int)
+        return (*stack, target)
+
+    @cached_property
+    def accepts(self) -> tuple[str, ...]:
+        """The terminals that may come here."""
+        return tuple(t for t in sorted(self.grammar.terminals) if self.shift(t) is not None)
+
+    @cached_property
+    def may_end(self) -> bool:
+        """Whether the text may end here."""
+        return self.shift(_END) is not None
+
+    def path_to(self, terminal: str) -> tuple[str, ...] | None:
+        """The fewest terminals to insert so that `terminal` is accepted: closers, or what may be empty. None if none do."""
+        try:
+            return self._paths[terminal]
+        except KeyError:
+            pass
+        found: tuple[str, ...] | None = None
+        frontier: list[tuple[Node, tuple[str, ...]]] = [(self, ())]
+        seen = {self}
+        for _ in range(8):
+            following: list[tuple[Node, tuple[str, ...]]] = []
+            for node, path in frontier:
+                if node.shift(terminal) is not None:
+                    found = path
+                    break
+                for t in node.accepts:
+                    if t.startswith("END_") and t not in ("END_TURN",) or t in _EMPTIES:
+                        edge = node.shift(t)
+                        assert edge is not None
+                        if edge.target not in seen:
+                            seen.add(edge.target)
+                            following.append((edge.target, (*path, t)))
+            if found is not None or not following:
+                break
+            frontier = following
+        self._paths[terminal] = found
+        return found
+
+    # -- what the scanner needs to know -------------------------------------------------------------------------------
+
+    @cached_property
+    def text(self) -> str | None:
+        """The free text that may stand here, "CONTENT" or "REASONING"; None between markers."""
+        if self.shift("CONTENT") is not None:
+            return "CONTENT"
+        if self.shift("REASONING") is not None or self.entered_by == "REASONING":
+            return "REASONING"
+        return None
+
+    @cached_property
+    def begun(self) -> Node | None:
+        """Where the first character of free text leads, if that is another place."""
+        edge = self.shift(self.text) if self.text else None
+        return edge.target if edge is not None and edge.target is not self else None
+
+    @cached_property
+    def readers(self) -> tuple[str, ...]:
+        """The readers that may begin here; one with a marker before it goes first."""
+        return tuple(t for t in READERS if self.shift(t) is not None)
+
+    @cached_property
+    def capture(self) -> str | None:
+        """The name, id or key that may begin here."""
+        return next((t for t in CAPTURES if self.shift(t) is not None), None)
+
+    @cached_property
+    def takes_value(self) -> bool:
+        """Whether an argument's bare text begins here."""
+        return self.shift("VALUE") is not None
+
+    def _scan(self, names: Iterable[str], more: str = "") -> Scan:
+        wanted = tuple(dict.fromkeys(n for n in names if n in self.grammar.markers))
+        automaton = self.grammar.automaton(wanted)
+        pattern = automaton.prefix_pattern() if wanted else ""
+        both = "|".join(p for p in (pattern, more) if p)
+        return Scan(automaton, re.compile(both) if both else _NEVER, automaton.first)
+
+    @cached_property
+    def reachable(self) -> tuple[str, ...]:
+        """Markers that may come here, first those that the table accepts, then those that a mended closer allows."""
+        near = self.accepts
+        return (
+            *near,
+            *(m for m in self.grammar.markers if m not in near and self.path_to(m) is not None),
+        )
+
+    @cached_property
+    def tight_scan(self) -> Scan:
+        """Between markers: everything that may come."""
+        return self._scan(self.reachable)
+
+    @cached_property
+    def text_scan(self) -> Scan:
+        """Within free text: what the table accepts and what may interrupt it, fences and bare calls."""
+        markers = self.grammar.markers
+        names = [*self.accepts, *self.grammar.until.get(self.text or "", ())]
+        names = [n for n in names if n in markers and (n in self.accepts or self.path_to(n) is not None)]
+        names += self.grammar.switch
+        more = ["`"]
+        for n in list(names):
+            edge = self.shift(n)
+            # a short opener that only an object can follow is looked at only where one does: `[` is common in prose
+            if edge is not None and len(self.grammar.literals[n]) == 1 and set(edge.target.accepts) <= set(READERS):
+                more.append(re.escape(self.grammar.literals[n]) + r"(?=\s*(?:\{|\Z))")
+        if self.readers:
+            more.append(BARE_OBJECT)
+        plain = [n for n in names if not any(m.startswith(re.escape(self.grammar.literals[n]) + "(?=") for m in more)]
+        pattern = self.grammar.automaton(tuple(plain)).prefix_pattern() if plain else ""
+        search = re.compile("|".join(p for p in (pattern, *more) if p))
+        automaton = self.grammar.automaton(tuple(dict.fromkeys(names)))
+        return Scan(automaton, search, automaton.first)
+
+    @cached_property
+    def value_scan(self) -> Scan:
+        """Within a value: its closers, what may interrupt it, and the openers that are counted.
+
+        Where the closer takes a newline before it as framing, so does whatever stands in for a closer left out.
+        """
+        edge = self.shift("VALUE")
+        assert edge is not None
+        markers = self.grammar.markers
+        closers = [n for n in edge.target.accepts if n in markers]
+        framed = any("\n" in self.grammar.automaton((n,)).first for n in closers)
+        others = [*self.grammar.until.get("VALUE", ()), *self.grammar.counted, "END_TURN"]
+        terminals = {n: markers[n] for n in closers}
+        for n in others:
+            if n in markers and n not in terminals:
+                parsed, ignore_case = markers[n]
+                terminals[n] = (_after_newline(parsed) if framed else parsed, ignore_case)
+        automaton = Automaton(terminals)
+        return Scan(automaton, re.compile(automaton.prefix_pattern()), automaton.first)
+
+    @cached_property
+    def stop_scan(self) -> Scan:
+        """Behind a reader's value: the markers that end it. Those of one character are JSON's own and do not."""
+        literals = self.grammar.literals
+        return self._scan(n for n in self.reachable if n in literals and len(literals[n]) > 1)
+
+    @cached_property
+    def has_closers(self) -> bool:
+        """Whether what may come behind a reader's value includes a closer of the family."""
+        return any(n.startswith("END_") and n not in ("END_TURN", "END_THINK", "END_LIST") for n in self.reachable)
+
+    @cached_property
+    def follow_scan(self) -> Scan:
+        """After a closer that may belong to a value: what shows that it does not."""
+        literals = self.grammar.literals
+        seen = {self: None}
+        todo = [self]
+        names: dict[str, None] = {}
+        while todo:  # whatever may come, here or after any number of closers
+            node = todo.pop()
+            for n in node.reachable:
+                if n in literals and len(literals[n]) > 1:
+                    names[n] = None
+                    edge = node.shift(n)
+                    if edge is not None and n.startswith("END_") and edge.target not in seen:
+                        seen[edge.target] = None
+                        todo.append(edge.target)
+        return self._scan(names)
+
+
+def _after_newline(parsed: Any) -> Any:
+    """A parsed pattern with an optional newline before it."""
+    newline = list(parse_pattern("newline", r"\n?x")[0])[:1]
+    return [*newline, *parsed]
+
+
+def intern(grammar: Grammar, stack: tuple[int, ...], end: int, entered_by: str) -> Node:
+    """The node of a stack."""
+    node = grammar.nodes.get(stack)
+    if node is None:
+        node = grammar.nodes.setdefault(stack, Node(grammar, stack, end, entered_by))
+    assert isinstance(node, Node)
+    return node
+
+
+def start_node(grammar: Grammar, in_reasoning: bool) -> Node:
+    """Where a text begins."""
+    starts = grammar.tables.starts
+    name = "start_in_reasoning" if in_reasoning and "start_in_reasoning" in starts else "start"
+    first, end = starts[name]
+    return intern(grammar, (first,), end, name)
+
+
+def _restore(key: str, stack: tuple[int, ...], end: int, entered_by: str) -> Node:
+    return intern(GRAMMARS[key], stack, end, entered_by)

@@ -1,0 +1,240 @@
+"""The shapes of `/chat/completions`: chunks (SSE or JSON lines) and whole responses, down to pieces of text.
+
+Only text is taken out of them here: content, and reasoning under any of the names that servers give it. Calls
+that the server parsed itself are kept as they are. What a gateway adds (comments, pings, loading frames, usage,
+errors inside a stream) is skipped or becomes a remark; a line that is cut off or no JSON becomes a remark too,
+since the rest of the capture is still worth reading.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from .model import InputKind, Transcript, TranscriptError
+
+__all__ = ["is_chat_object", "read_json_lines", "read_response", "read_sse"]
+
+_LINE_END = re.compile(r"\r\n|\n|\r")  # not splitlines(): JSON strings may hold U+2028 and its kin
+_REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
+_DONE = "[DONE]"
+
+
+def is_chat_object(value: object) -> bool:
+    """Whether a JSON value has the shape of a chunk or a chat completion (and is not just some JSON answer)."""
+    if not isinstance(value, dict):
+        return False
+    kind = value.get("object")
+    if isinstance(kind, str) and kind.startswith(("chat.completion", "text_completion")):
+        return True
+    choices = value.get("choices")
+    return (
+        isinstance(choices, list)
+        and all(isinstance(c, dict) for c in choices)
+        and (
+            any({"delta", "message", "text"} & c.keys() for c in choices) or "id" in value or "usage" in value
+        )
+    )
+
+
+def read_sse(text: str, source: str) -> list[Transcript]:
+    """An SSE capture: `data:` lines; comments, `event:` lines and `[DONE]` are optional; any line ends.
+
+    Raises:
+        TranscriptError: no `data:` line holds a chunk.
+    """
+    return _gather(_sse_payloads(text), source, "sse")
+
+
+def read_json_lines(text: str, source: str) -> list[Transcript]:
+    """Chunks or whole responses, one JSON object a line, or all in one JSON array.
+
+    Raises:
+        TranscriptError: no line holds a chunk.
+    """
+    try:
+        whole = json.loads(text)
+    except ValueError:
+        whole = None
+    if isinstance(whole, list):
+        items: Iterable[tuple[int, Any]] = enumerate(whole, 1)
+    else:
+        items = _line_payloads(text)
+    return _gather(items, source, "jsonl")
+
+
+def read_response(text: str, source: str) -> list[Transcript]:
+    """One chat completion response as a JSON object.
+
+    Raises:
+        TranscriptError: it is not JSON, or not a chat completion.
+    """
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise TranscriptError(source, f"not a chat completion: no JSON ({error})") from None
+    if not is_chat_object(value):
+        told = _error_of(value)
+        reason = (
+            f"not a chat completion but an error: {told}" if told else "not a chat completion: no choices"
+        )
+        raise TranscriptError(source, reason)
+    return _gather([(1, value)], source, "response")
+
+
+# -- payloads: (line number, JSON value | str for what is no JSON | _DONE) ------------------------------------
+
+
+def _line_payloads(text: str) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield number, _load(line)
+
+
+def _sse_payloads(text: str) -> Iterator[tuple[int, Any]]:
+    """The data of each event. Captures often lack the blank lines between events, so each `data:` line is
+    tried alone first, and the lines of one event are joined only if that fails."""
+    held: list[str] = []
+    first = 0
+    number = 0
+    for number, line in enumerate(_LINE_END.split(text), 1):
+        if not line:
+            if held:
+                yield first, _load("\n".join(held))
+                held = []
+            continue
+        name, _, value = line.partition(":")
+        if name != "data":
+            continue  # a comment (no name), event, id, retry
+        value = value.removeprefix(" ")
+        loaded = _load(value)
+        if isinstance(loaded, str) and loaded is not _DONE:
+            first = first if held else number
+            held.append(value)
+            continue
+        if held:
+            yield first, _load("\n".join(held))
+            held = []
+        yield number, loaded
+    if held:
+        yield first, _load("\n".join(held))
+
+
+def _load(line: str) -> Any:
+    if line.strip() == _DONE:
+        return _DONE
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return line
+
+
+# -- gathering ----------------------------------------------------------------------------------------------
+
+
+def _gather(payloads: Iterable[tuple[int, Any]], source: str, kind: InputKind) -> list[Transcript]:
+    """One transcript for each choice of each answer, in the order of their first appearance.
+
+    Ids do not tell answers apart (gateways change them within one stream); `[DONE]` does, and so does a whole
+    response, which begins and ends its own answer.
+    """
+    found: dict[tuple[int, int], Transcript] = {}
+    loose: list[str] = []  # remarks about the capture as a whole
+    answer = 0
+    open_answer = False
+    readable = False
+    for number, value in payloads:
+        if value is _DONE:
+            if open_answer:
+                answer, open_answer = answer + 1, False
+            continue
+        if not isinstance(value, dict):
+            loose.append(f"line {number} is no JSON object (cut off?): skipped")
+            continue
+        told = _error_of(value)
+        if told:
+            loose.append(f"line {number}: the server reported an error: {told}")
+        if not is_chat_object(value):
+            continue
+        readable = True
+        whole = any("message" in choice for choice in _choices(value))
+        if whole and open_answer:
+            answer += 1
+        for position, choice in enumerate(_choices(value)):
+            index = choice.get("index")
+            index = index if isinstance(index, int) else position
+            into = found.get((answer, index))
+            if into is None:
+                into = found[answer, index] = Transcript(source, kind, answer=answer, choice=index)
+            _take(into, value, choice)
+            open_answer = True
+        if whole:
+            answer, open_answer = answer + 1, False
+    if not readable:
+        raise TranscriptError(source, "; ".join(["no chat completion chunk in it", *loose[:1]]))
+    transcripts = list(found.values()) or [Transcript(source, kind)]
+    for transcript in transcripts:
+        if transcript.native_tool_calls:
+            transcript.remarks.append(
+                "the server had already parsed tool calls here; they are left as they are, only text is parsed"
+            )
+        if transcript.finish_reason is None:
+            transcript.remarks.append("no finish_reason in it: the answer may be cut off")
+    transcripts[-1].remarks.extend(loose)
+    return transcripts
+
+
+def _choices(value: dict[str, Any]) -> list[dict[str, Any]]:
+    choices = value.get("choices")
+    return [c for c in choices if isinstance(c, dict)] if isinstance(choices, list) else []
+
+
+def _take(into: Transcript, value: dict[str, Any], choice: dict[str, Any]) -> None:
+    model = value.get("model")
+    if isinstance(model, str) and model:
+        into.model = into.model or model
+    finish = choice.get("finish_reason")
+    if isinstance(finish, str) and finish:
+        into.finish_reason = finish
+    for body in (choice.get("delta"), choice.get("message")):
+        if not isinstance(body, dict):
+            continue
+        for key in _REASONING_KEYS:  # some servers send the same text under two names
+            reasoning = _text_of(body.get(key))
+            if reasoning:
+                into.add("reasoning", reasoning)
+                break
+        into.add("content", _text_of(body.get("content")))
+        calls = body.get("tool_calls")
+        if isinstance(calls, list):
+            into.native_tool_calls.extend(c for c in calls if isinstance(c, dict))
+    into.add("content", _text_of(choice.get("text")))  # the older /completions
+
+
+def _text_of(value: object) -> str:
+    """Text, or the text parts of a list of content parts."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return "".join(
+            part["text"] for part in value if isinstance(part, dict) and isinstance(part.get("text"), str)
+        )
+    return ""
+
+
+def _error_of(value: object) -> str:
+    """The message of an error object, also of one that a gateway nests under its own name; else ""."""
+    if not isinstance(value, dict):
+        return ""
+    error = value.get("error")
+    if not error:
+        relay = value.get("relay")
+        if not (isinstance(relay, dict) and str(relay.get("type", "")).endswith(".error")):
+            return ""
+        error = relay.get("error") or relay
+    if isinstance(error, dict):
+        message = error.get("message")
+        return str(message) if message else json.dumps(error, ensure_ascii=False)[:200]
+    return str(error)[:200]

@@ -1,0 +1,155 @@
+"""`python -m tests.fuzz`: a long run of the fuzzer over the registered families.
+
+Theory. Each job is a process with its own seeds (job j of n takes the inputs j, j + n, ...), so a run is
+repeatable and `--seed` continues elsewhere. A finding is shrunk where it was found and printed as a test to
+paste; one for each rule and family, since the rest is mostly the same defect again. Exit 1 if anything was
+found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import queue
+import sys
+import time
+from collections import Counter
+from typing import Any
+
+from . import blocks
+from .case import Case, any_case
+from .check import RULES, Finding, check, check_streams
+from .draw import RandomDraw
+from .shrink import shrink
+
+STREAMING = 16
+"""One input of so many is preceded by a text that must stream."""
+
+
+def case_number(family: str, seed: int) -> Case:
+    """The case that a family gets for a seed."""
+    return any_case(RandomDraw(f"{family} {seed}"), family)
+
+
+def check_streaming_number(family: str, seed: int) -> None:
+    """Feed a plain text for a seed where it must stream: as content, in a string value, in reasoning."""
+    draw = RandomDraw(f"streaming {family} {seed}")
+    openings = blocks.openings(family)
+    if openings and draw.chance(50):
+        before, record = draw.pick(openings)
+        options = {} if record["thinking"] is None else {"starts_in_reasoning": record["thinking"]}
+        check_streams(family, " " + blocks.plain_text(draw, 60), before, tools=record["tools"], **options)
+    else:
+        check_streams(family, blocks.nearly_plain_text(draw, blocks.vocabulary(family), 60))
+
+
+def _job(number: int, options: argparse.Namespace, names: list[str], out: Any) -> None:
+    end = time.monotonic() + options.seconds
+    rules = options.rule or None
+    reported: set[tuple[str, str]] = set()
+    inputs = characters = 0
+    told = time.monotonic()
+    seed = options.seed + number
+    while time.monotonic() < end:
+        for family in names:
+            case = case_number(family, seed)
+            inputs += 1
+            characters += len(case.text)
+            try:
+                if seed % STREAMING == 0 and (rules is None or "prompt" in rules):
+                    check_streaming_number(family, seed)
+                check(case, rules, seconds=options.time_out)
+            except Finding as finding:
+                key = (finding.rule, family)
+                again = key in reported
+                reported.add(key)
+                if not again and finding.case is not None:
+                    left = max(2.0, min(options.shrink, end + options.shrink - time.monotonic()))
+                    finding = shrink(finding, seconds=left)
+                out.put(
+                    (
+                        "finding",
+                        family,
+                        finding.rule,
+                        finding.detail,
+                        repr(finding.case or "..."),
+                        seed,
+                        again,
+                    )
+                )
+                if options.first:
+                    return
+            if time.monotonic() > end:
+                break
+        seed += options.jobs
+        if time.monotonic() - told > 1:
+            told = time.monotonic()
+            out.put(("count", inputs, characters))
+            inputs = characters = 0
+    out.put(("count", inputs, characters))
+
+
+def main() -> int:
+    """Run the jobs, print what they find."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Fuzz the registered families.")
+    parser.add_argument("--seconds", type=float, default=60, help="how long (default 60)")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
+    parser.add_argument("--family", action="append", help="only this family (may be repeated; `auto` too)")
+    parser.add_argument("--rule", action="append", choices=RULES, help="only this rule (may be repeated)")
+    parser.add_argument("--seed", type=int, default=0, help="number of the first input (default 0)")
+    parser.add_argument("--time-out", type=float, default=10, help="seconds that one input may take")
+    parser.add_argument("--shrink", type=float, default=20, help="seconds for making a finding small")
+    parser.add_argument("--first", action="store_true", help="stop at the first finding")
+    options = parser.parse_args()
+    names = options.family or [*blocks.families(), "auto"]
+    started = time.monotonic()
+    # spawn, not fork: each job imports the package anew, as a user's process does
+    context = multiprocessing.get_context("spawn")
+    out: Any = context.Queue()
+    jobs = [context.Process(target=_job, args=(i, options, names, out)) for i in range(options.jobs)]
+    for job in jobs:
+        job.start()
+    inputs = characters = 0
+    found: Counter[tuple[str, str]] = Counter()
+    told = started
+    while True:
+        alive = any(job.is_alive() for job in jobs)
+        try:
+            item = out.get(timeout=0.5)
+        except queue.Empty:
+            if not alive:
+                break
+            continue
+        if item[0] == "count":
+            inputs += item[1]
+            characters += item[2]
+        else:
+            _, family, rule, detail, case, seed, again = item
+            first = not found[rule, family]
+            found[rule, family] += 1
+            if not again and first:
+                print(f"\n# {family}, rule {rule}, input {seed}: {detail}\ncheck({case})\n", flush=True)
+            if options.first:
+                for job in jobs:
+                    job.terminate()
+                break
+        if time.monotonic() - told > 30:
+            told = time.monotonic()
+            seconds = told - started
+            print(
+                f"{seconds:.0f} s: {inputs} inputs, {inputs / seconds:.0f}/s, {found.total()} finds",
+                file=sys.stderr,
+            )
+    for job in jobs:
+        job.join()
+    seconds = time.monotonic() - started
+    print(
+        f"{inputs} inputs ({characters} characters) of {len(names)} families in {seconds:.0f} s, {options.jobs} jobs: "
+        f"{inputs / seconds:.0f} inputs/s, {found.total()} finds"
+    )
+    for (rule, family), count in sorted(found.items()):
+        print(f"    {count} x {rule} in {family}")
+    crashed = [job.exitcode for job in jobs if job.exitcode and not options.first]
+    if crashed:
+        print(f"jobs ended with {crashed}", file=sys.stderr)
+    return 1 if found or crashed or not inputs and not options.first else 0
