@@ -170,7 +170,7 @@ def test_cut_call_is_mended_marked_and_not_run(tools: Any) -> None:
     message = hermes(CUT, tools)
     (call,) = message.tool_calls
     assert (call.arguments, call.complete) == ('{"city": "Par"}', False)
-    assert call.arguments[: call.streamed] == '{"city": "Par'
+    assert call.closing == '"}'
     assert message.finish_reason == "length"
     with pytest.raises(hp.IncompleteToolCallError) as caught:
         call.arguments_dict()
@@ -541,6 +541,10 @@ def test_collect_false_tells_the_same_events(tools: Any) -> None:
         kept = [*keeping.feed(text), *keeping.close()]
         passed = [*passing.feed(text), *passing.close()]
         assert [e.type for e in kept] == [e.type for e in passed]
+        arguments = "".join(e.arguments for e in passed if e.type == "tool_call_delta")
+        closing = passed[-1].tool_call.closing if passed[-1].type == "tool_call_end" else ""
+        assert arguments + closing == "".join(c.arguments for c in keeping.message.tool_calls)
+        assert passing.message.content is None and passing.message.tool_calls == []
 
 
 def test_iter_events(tools: Any) -> None:

@@ -95,7 +95,13 @@ def resolve_parser(
     generation = registry.generation()
     seen = None if chat_template is None else _by_template(generation, _templates(chat_template))
     return _resolve(
-        generation, model, parser, tool_call_parser, chat_template is not None, seen, response_template is not None
+        generation,
+        model,
+        parser,
+        tool_call_parser,
+        chat_template is not None,
+        seen,
+        response_template is not None,
     )
 
 
@@ -151,7 +157,9 @@ def _resolve(
 
     if not evidence:
         given = " and ".join(
-            name for name, there in (("the chat template", chat_template), ("the model's name", model)) if there
+            name
+            for name, there in (("the chat template", chat_template), ("the model's name", model))
+            if there
         )
         reason = (
             (f"{given} did not tell the family" if given else "nothing was given that tells the family")
@@ -168,7 +176,9 @@ def _resolve(
     if best.family is None or (best.parser == _FALLBACK and best.family != _FALLBACK):
         source = "auto"
     over = "parser=" if evidence[0][0] == "chat_template" else "parser= or a chat template"
-    return Resolution(best.parser, source, f"{best.says}{best.then}; {over} would override that.", tuple(conflicts))
+    return Resolution(
+        best.parser, source, f"{best.says}{best.then}; {over} would override that.", tuple(conflicts)
+    )
 
 
 def _override(parser: str | None, tool_call_parser: str | None) -> tuple[str, str] | None:
@@ -262,8 +272,9 @@ def _table(generation: int) -> _Table:
     for entry in known:
         patterns += [_Pattern(entry.id, p, base=False) for p in entry.name_patterns]
         patterns += [_Pattern(entry.id, p, base=True) for p in entry.base_patterns]
-        markers += [(entry.id, tuple(map(_squeeze, m)), " and ".join(map(repr, m)))
-                    for m in entry.template_markers]
+        markers += [
+            (entry.id, tuple(map(_squeeze, m)), " and ".join(map(repr, m))) for m in entry.template_markers
+        ]
     return _Table(reads, tuple(patterns), tuple(markers))
 
 
@@ -337,7 +348,8 @@ def _by_name(generation: int, model: str) -> _Evidence | None:
         best = tier[0]
         family = families[id(best)]
         rivals = [
-            m for m in tier[1:]
+            m
+            for m in tier[1:]
             if table.reads[families[id(m)]] != table.reads[family] or table.reads[family] == _FALLBACK
             if not _covers(best, m)
         ]

@@ -355,7 +355,7 @@ def _hints(function: Any) -> dict[str, Any]:
     import typing
 
     if not inspect.isroutine(function) and not inspect.isclass(function):
-        function = getattr(type(function), "__call__", function)
+        function = type(function).__call__
     try:
         return typing.get_type_hints(function, include_extras=True)
     except Exception:

@@ -19,6 +19,7 @@ from typing import Any
 
 from .draw import Draw
 
+LONG = 70_000
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 
 
@@ -603,6 +604,9 @@ def text(draw: Draw, vocabulary: Vocabulary) -> str:
         whole = "".join(piece(draw, vocabulary) for _ in range(draw.number(1, 4)))
     if draw.chance(25):
         whole = whole[: draw.number(0, len(whole))]
+    if draw.chance(1) and draw.chance(30) and whole:
+        # past the sizes at which buffers are cut or joined
+        return (whole * (LONG // len(whole) + 1))[:LONG]
     return whole[:2000]
 
 

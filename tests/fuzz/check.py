@@ -41,6 +41,8 @@ class Finding(AssertionError):
         self.rule = rule
         self.detail = detail
         self.case = case
+        if len(detail) > 1000:
+            self.detail = detail = f"{detail[:800]} ... {detail[-200:]}"
         super().__init__(f"{rule}: {detail}" + (f"\n    {case!r}" if case else ""))
 
 
@@ -106,7 +108,7 @@ def plain_call(call: Any, text: str) -> tuple[Any, ...]:
     """A call as comparable values; a generated id counts as any other."""
     return (
         _id(call.id, text), call.source_id, call.name, call.arguments, call.complete, call.recovered,
-        tuple((d.code, d.start, d.end) for d in call.diagnostics),
+        call.closing, tuple((d.code, d.start, d.end) for d in call.diagnostics),
     )  # fmt: skip
 
 
@@ -381,8 +383,8 @@ def _json_arguments(seen: Observed, call: Any, deltas: list[str]) -> None:
         seen.fail("json", f"deltas {joined!r} of a complete call, arguments {call.arguments!r}")
     if not call.arguments.startswith(joined):
         seen.fail("json", f"deltas {joined!r} are no prefix of {call.arguments!r}")
-    if call.streamed != len(joined):
-        seen.fail("json", f"streamed is {call.streamed}, the deltas have {len(joined)} characters")
+    if joined + call.closing != call.arguments:
+        seen.fail("json", f"deltas {joined!r}, closing {call.closing!r}, arguments {call.arguments!r}")
     before = ""
     for delta in deltas:
         whole = _NO_SPLIT_ESCAPE.match(delta)
@@ -560,6 +562,9 @@ def collect(seen: Observed) -> None:
     want = _without_arguments(seen.whole_events)
     if told != want:
         seen.fail("collect", _difference(told, want))
+    kept = [run.message.content, run.message.reasoning, *run.message.tool_calls, *run.message.diagnostics]
+    if any(kept):
+        seen.fail("collect", f"kept {kept!r}")
 
 
 def close(seen: Observed) -> None:

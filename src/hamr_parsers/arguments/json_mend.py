@@ -50,7 +50,9 @@ _JSON_BLANKS = re.compile(r"[ \t\n\r]*+")
 _IDENT = re.compile(r"[\w$.\-]*+")
 _LITERAL = re.compile(r"(?:true|false|null|none|nan|[+-]?infinity)(?!\w)", re.IGNORECASE)
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+\Z")
-_DIGITS = re.compile(r"-?[0-9]++(?:\.[0-9]*+)?+\Z")
+_LONG_NUMBER = re.compile(r"-?[0-9]*+(\.[0-9]*+)?+\Z")
+_DIGITS = re.compile(r"[0-9]*+(\.[0-9]*+)?+\Z")
+_FRACTION = re.compile(r"[0-9]*+()\Z")
 _ESCAPE = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
 _PARTIAL_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?+\Z")
 _HIGH = re.compile(r"\\u[dD][89abAB]")
@@ -63,7 +65,6 @@ _BODY = {
     "'": re.compile(r"(?:[^'\\]|\\.)*+", re.DOTALL),
 }
 _QUOTE_OR_LINE = re.compile(r'[^"\n]*+')
-_JUNK = re.compile(r"[^\"'{}\[\],]*+")
 
 _SCALARS = {"true": "true", "false": "false", "null": "null", "none": "null"}
 _NOT_FINITE = frozenset(("nan", "infinity", "inf"))
@@ -98,6 +99,11 @@ def _bare_pattern(first: str) -> re.Pattern[str]:
     return re.compile(rf'[^\s,\[\]{{}}()"\\\x00-\x1f{re.escape(first)}]*+')
 
 
+@lru_cache(maxsize=64)
+def _junk_pattern(first: str) -> re.Pattern[str]:
+    return re.compile(rf"""[^"'{{}}\[\],{re.escape(first)}]*+""")
+
+
 def _keylike(text: str, i: int, end: int, edge: bool | None) -> bool | None:
     """Does a quoted key with its colon stand at `i`? At the edge of what may be looked at: `edge`."""
     quote = text[i]
@@ -128,12 +134,15 @@ class Mender:
         "_atom",
         "_bare",
         "_deep",
+        "_dotted",
         "_first",
         "_floor",
         "_gap",
         "_held",
         "_hold",
+        "_junk",
         "_key_at",
+        "_length",
         "_lex",
         "_mark",
         "_node",
@@ -146,7 +155,6 @@ class Mender:
         "boundary",
         "closing",
         "cut",
-        "diagnostics",
         "done",
         "key",
         "max_depth",
@@ -160,18 +168,18 @@ class Mender:
         self.boundary = boundary
         self.max_depth = max_depth
         self.watch = watch
-        self.out: list[str] = []
+        self.out: list[str | Diagnostic] = []
         self.done = False
         self.cut = False
         self.closing = ""
         self.base = 0
-        self.diagnostics: list[Diagnostic] = []
         self.recovered = False
         self.pause: str | None = None
         self.key = ""
         self._first = boundary.first if boundary is not None else ""
         self._atom = _atom_pattern(self._first)
         self._bare = _bare_pattern(self._first)
+        self._junk = _junk_pattern(self._first)
         # the fast half: where it is, what it holds, and the node at the last safe place
         self._node: Node | None = None
         self._held: list[str] = []
@@ -189,12 +197,14 @@ class Mender:
         self._gap: list[str] = []
         self._deep = 0
         self._mark = 0
+        self._length = 0
+        self._dotted = False
 
     # -- helpers ---------------------------------------------------------------------------------------
 
     def _mend(self, code: str, message: str, start: int, end: int) -> None:
         self.recovered = True
-        self.diagnostics.append(Diagnostic(code, message, self._abs + start, self._abs + end))
+        self.out.append(Diagnostic(code, message, self._abs + start, self._abs + end))
 
     def _flush(self) -> None:
         self.out.extend(self._hold)
@@ -210,7 +220,8 @@ class Mender:
     def _at(self, text: str, i: int, final: bool) -> bool | None:
         """Does a marker stand here?"""
         if text[i] in self._first and self.boundary is not None:
-            return self.boundary.at(text, i, final)
+            at = self.boundary.at(text, i, final)
+            return at or False if final else at
         return False
 
     def _blanks(self, text: str, i: int) -> int:
@@ -231,7 +242,7 @@ class Mender:
         depth = self._stack.depth
         if depth == 0:
             self.done = True
-        elif depth == self.watch:
+        elif depth <= self.watch:
             self.pause = "value"
 
     def _cut_off(self, i: int) -> int:
@@ -357,6 +368,8 @@ class Mender:
         self._mark = self._abs + i
         self._word.clear()
         self._gap.clear()
+        self._length = 0
+        self._dotted = False
         return i
 
     def _scalar(self, word: str) -> tuple[str, str, str] | None:
@@ -388,10 +401,16 @@ class Mender:
         j = self._atom.match(text, i).end()  # type: ignore[union-attr]
         if j > i:
             self._word.append(text[i:j])
-            if len(self._word) > 32 or j - i > LOOK:
-                self._word = ["".join(self._word)]
-            if sum(map(len, self._word)) > LOOK and not _DIGITS.match("".join(self._word)):
-                return self._start_bare(j)
+            self._length += j - i
+            if self._length > LOOK:
+                # only a number may be longer: look at the new digits alone if it was long before
+                if self._length - (j - i) > LOOK:
+                    digits = (_FRACTION if self._dotted else _DIGITS).match(text, i, j)
+                else:
+                    digits = _LONG_NUMBER.match("".join(self._word))
+                if digits is None:
+                    return self._start_bare(j)
+                self._dotted = self._dotted or digits[1] is not None
             return j
         if i >= n:
             return self._cut_off(i)
@@ -401,13 +420,10 @@ class Mender:
             return MORE
         if not at and c not in ',]}"' and not c.isspace():
             self._word.append(c)
-            return i + 1
+            self._length += 1
+            return self._start_bare(i + 1) if self._length > LOOK else i + 1
         found = self._scalar("".join(self._word))
         if found is None or c == '"':
-            if not self._word:
-                # a closer or comma here was looked at before; so this is something else: take it as text
-                self._word.append(c)
-                return i + 1
             return self._start_bare(i)
         if c.isspace() and not at:
             self._lex = "G"
@@ -452,12 +468,18 @@ class Mender:
 
     def _start_bare(self, i: int) -> int:
         """What was held as a word turns out to be a text: give it out as a string, and go on so."""
-        self._mend("unquoted-value", "a text without quotes", self._mark - self._abs, i)
+        start = self._mark - self._abs
+        self._mend("unquoted-value", "a text without quotes", start, start)
         self._hold.append('"')
         self._flush()
         word = "".join(self._word)
         self.out.append(json.dumps(word, ensure_ascii=False)[1:-1])
-        self._deep = max(0, word.count("[") + word.count("{") + word.count("(") - word.count(")"))
+        self._deep = 0
+        for c in word:
+            if c in "[{(":
+                self._deep += 1
+            elif c == ")" and self._deep:
+                self._deep -= 1
         self._word.clear()
         self._lex = "U"
         return i
@@ -597,9 +619,6 @@ class Mender:
         self._lex = "J"
         self._deep = 0
         self._mark = self._abs + i
-        return self._junk_char(i, "")
-
-    def _junk_char(self, i: int, c: str) -> int:
         return i
 
     def _end_junk(self, i: int) -> None:
@@ -638,12 +657,7 @@ class Mender:
             self._lex = self._word.pop()
             return i
         i += 1
-        j = _JUNK.match(text, i).end()  # type: ignore[union-attr]
-        for first_char in self._first:
-            k = text.find(first_char, i, j)
-            if k >= 0:
-                j = k
-        return j
+        return self._junk.match(text, i).end()  # type: ignore[union-attr]
 
     # -- closers ---------------------------------------------------------------------------------------
 
@@ -836,7 +850,7 @@ class Mender:
             return i
         else:
             self._mend("missing-colon", "a colon was left out", i, i)
-        if self._stack.depth == self.watch and self.watch:
+        if self._stack.depth <= self.watch:
             key = "".join(self._hold[self._key_at : key_end])
             self.key = json.loads(key, strict=False)
             self.pause = "key"
@@ -852,12 +866,10 @@ class Mender:
         if i >= n:
             return self._cut_off(i)
         is_key = self._lex == "K"
-        sink = self._hold if is_key else self.out
+        sink: list[str] | list[str | Diagnostic] = self._hold if is_key else self.out
         quote = self._quote
         j = _PLAIN[quote].match(text, i).end()  # type: ignore[union-attr]
         if j > i:
-            if j > self._floor >= i and not is_key and quote == '"':
-                j = self._floor + 1
             sink.append(text[i:j])
             return j
         c = text[i]
@@ -891,15 +903,16 @@ class Mender:
             return self._escape(text, i, final, sink)
         if c == "\n" and self.boundary is not None:
             at = self.boundary.ends_string(text, i, final)
-            if at is None:
+            if at is None and not final:
                 return MORE
             if at:
                 self._mend("missing-quote", "a closing quote was left out", i, i)
                 if is_key:
                     self._tidy(i)
+                    self._lex = "A"
                 else:
                     sink.append('"')
-                self._value_done()
+                    self._value_done()
                 return i
         if c in "\n\r":
             self._mend("raw-newline", "a line break inside a string was not escaped", i, i + 1)
@@ -969,7 +982,7 @@ class Mender:
             closed = True
             if not stack.depth:
                 if not bad:
-                    return j > self._floor
+                    return j >= self._floor
                 j = _BLANKS.match(text, j + 1, end).end()  # type: ignore[union-attr]
                 return edge if j >= end else text[j] != '"'
             j = _BLANKS.match(text, j + 1, end).end()  # type: ignore[union-attr]
@@ -1029,7 +1042,8 @@ class Mender:
         while True:
             j = _BLANKS.match(text, j, end).end()  # type: ignore[union-attr]
             if j >= end:
-                return final if j >= len(text) and final else None if edge is None else False
+                # the whole rest was read: well-formed; the window alone: it cannot be told
+                return None if edge is None else final and j >= len(text)
             at = self._at(text, j, final)
             if at is not False:
                 return at

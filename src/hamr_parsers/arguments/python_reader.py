@@ -153,20 +153,23 @@ class PythonArgumentsReader:
         closer: the character that ends the arguments.
         coerce: strings whose parameter is not a string are typed by the schema, as bare text is
             (`days="2"`), for dialects that quote every value.
+        max_held: characters; if more cannot be given out, the call ends, cut.
 
     The attributes and methods are those of every reader: `feed`, `fast`, `out`, `done`, `cut`, `closing`, `base`,
-    `diagnostics`, `recovered`, `held`.
+    `recovered`, `held`.
     """
 
     __slots__ = (
+        "_at",
+        "_at_start",
         "_bare",
         "_bare_length",
         "_bare_multi",
         "_blanks",
         "_boundary",
+        "_cap",
         "_closer",
         "_coerce",
-        "_at_start",
         "_colons",
         "_first",
         "_given",
@@ -177,28 +180,28 @@ class PythonArgumentsReader:
         "_key",
         "_line_told",
         "_max_depth",
+        "_max_held",
         "_nest",
         "_nest_quote",
         "_param",
         "_pending",
-        "_pending_length",
         "_positional",
         "_quote",
         "_raw",
         "_role",
         "_run",
         "_schema",
+        "_since",
         "_stack",
-        "_state",
         "_stars",
         "_start",
+        "_state",
         "_text_value",
         "_triple",
         "_undecided",
         "base",
         "closing",
         "cut",
-        "diagnostics",
         "done",
         "out",
         "recovered",
@@ -212,13 +215,13 @@ class PythonArgumentsReader:
         closer: str = ")",
         *,
         coerce: bool = False,
+        max_held: int = 1 << 20,
     ) -> None:
-        self.out: list[str] = []
+        self.out: list[str | Diagnostic] = []
         self.done = False
         self.cut = False
         self.closing = ""
         self.base = 0
-        self.diagnostics: list[Diagnostic] = []
         self.recovered = False
         self._boundary = boundary
         self._first = "" if boundary is None else boundary.first
@@ -226,6 +229,10 @@ class PythonArgumentsReader:
         self._schema = schema
         self._closer = closer
         self._coerce = coerce
+        self._max_held = max_held
+        self._since = -1  # where what is held begins
+        self._at = 0
+        self._cap = 0  # index where the text may not be held any further
         self._state = _ITEM
         self._stack = [_Level(_ARGS)]
         self._key = ""  # JSON text of the key whose value comes next
@@ -258,21 +265,13 @@ class PythonArgumentsReader:
         # Output that waits for an undecided level
         self._undecided = 0
         self._pending: list[str] = []
-        self._pending_length = 0
 
     # -- the protocol -----------------------------------------------------------------------------------------
 
     @property
     def held(self) -> int:
-        """Characters consumed but not given out."""
-        value = self._text_value
-        return (
-            self._bare_length
-            + self._item_length
-            + self._pending_length
-            + len(self._key)
-            + (0 if value is None else value.held)
-        )
+        """Characters consumed since what is held began, 0 if nothing is."""
+        return 0 if self._since < 0 else self._at - self._since
 
     def fast(self, chunk: str) -> str | None:
         """What to give out for `chunk` if it lies within a plain string; None if `feed` must take it."""
@@ -297,7 +296,16 @@ class PythonArgumentsReader:
     def feed(self, text: str, pos: int, final: bool) -> int:
         """Take text from `pos` on; returns the position up to which it was consumed."""
         end = len(text)
+        base = self.base
         while not self.done and pos < end:
+            since = self._since
+            self._cap = (pos if since < 0 else since - base) + self._max_held
+            if pos >= self._cap:
+                self._tell(
+                    "max-held", f"more than {self._max_held} characters that cannot be given out", pos, pos
+                )
+                self._stop()
+                break
             state = self._state
             if state == _STRING:
                 new = self._in_string(text, pos, final)
@@ -307,10 +315,15 @@ class PythonArgumentsReader:
                 new = self._between(text, pos, final)
             if new < 0:
                 break
+            if not (self._undecided or self._key or self._bare or self._blanks or self._item):
+                self._since = -1
+            elif since < 0:
+                self._since = base + pos
             pos = new
         if final and not self.done:
             self._stop()
             pos = end
+        self._at = base + pos
         return pos
 
     # -- giving out -----------------------------------------------------------------------------------------
@@ -318,7 +331,6 @@ class PythonArgumentsReader:
     def _emit(self, piece: str) -> None:
         if self._undecided:
             self._pending.append(piece)
-            self._pending_length += len(piece)
         elif piece:
             self.out.append(piece)
 
@@ -344,17 +356,15 @@ class PythonArgumentsReader:
         level.kind = kind
         if level.mark >= 0:
             self._pending[level.mark] += opener
-            self._pending_length += len(opener)
             level.mark = -1
             self._undecided -= 1
             if not self._undecided:
                 self.out.extend(piece for piece in self._pending if piece)
                 self._pending.clear()
-                self._pending_length = 0
 
     def _tell(self, code: str, message: str, start: int, end: int) -> None:
         self.recovered = True
-        self.diagnostics.append(Diagnostic(code, message, self.base + start, self.base + end))
+        self.out.append(Diagnostic(code, message, self.base + start, self.base + end))
 
     # -- levels ---------------------------------------------------------------------------------------------
 
@@ -443,7 +453,12 @@ class PythonArgumentsReader:
         if undecided >= 0:
             levels = levels[:undecided]  # all that is in it was held
         elif self._state in (_STRING, _ADJACENT) and self._role == _IS_VALUE:
-            closing.append('"' if self._text_value is None else self._text_value.cut() or "")
+            value = self._text_value
+            if value is None:
+                closing.append('"')
+            else:
+                closing.append(value.cut() or "")
+                self._take_typed(value)
         for level in reversed(levels):
             closing.append(_JSON_CLOSER[level.kind])
         if not self._given:
@@ -454,7 +469,7 @@ class PythonArgumentsReader:
         self._text_value = None
         for pieces in (self._bare, self._blanks, self._item, self._pending):
             pieces.clear()
-        self._bare_length = self._item_length = self._pending_length = 0
+        self._bare_length = self._item_length = 0
 
     # -- between values -----------------------------------------------------------------------------------------
 
@@ -471,7 +486,7 @@ class PythonArgumentsReader:
         if state == _COMMENT:
             return self._in_comment(text, pos, final)
         if ch in _BLANKS:
-            match = _BLANK_RUN.match(text, pos)
+            match = _BLANK_RUN.match(text, pos, self._cap)
             assert match is not None
             return match.end()
         if state == _ADJACENT:
@@ -659,7 +674,6 @@ class PythonArgumentsReader:
         mark = level.mark
         key = "".join(self._pending[mark + 1 :])
         del self._pending[mark + 1 :]
-        self._pending_length -= len(key)
         level.empty = True
         self._decide(level, _DICT, "{")
         self._key = key if key.startswith('"') else f'"{escape(key)}"'
@@ -669,13 +683,13 @@ class PythonArgumentsReader:
     # -- bare text: numbers, words, and what is neither -------------------------------------------------------------
 
     def _in_bare(self, text: str, pos: int, final: bool) -> int:
-        match = _bare_run(self._first).match(text, pos)
+        match = _bare_run(self._first).match(text, pos, self._cap)
         if match is not None and not self._blanks:
             self._add_bare(match[0])
             return match.end()
         ch = text[pos]
         if ch in _BLANKS:
-            match = _BLANK_RUN.match(text, pos)
+            match = _BLANK_RUN.match(text, pos, self._cap)
             assert match is not None
             self._blanks.append(match[0])
             self._bare_length += len(match[0])
@@ -828,7 +842,7 @@ class PythonArgumentsReader:
 
     def _report(self, code: str, message: str, end: int) -> None:
         self.recovered = True
-        self.diagnostics.append(Diagnostic(code, message, self._start, end))
+        self.out.append(Diagnostic(code, message, self._start, end))
 
     def _bare_json(self, token: str, end: int) -> str:
         """The JSON text of a value without quotes."""
@@ -891,12 +905,12 @@ class PythonArgumentsReader:
             and not param.only_string
             and self._stack[-1].kind in (_ARGS, _MERGED)
         ):
-            self._text_value = TextValue(param, max_depth=self._max_depth)
+            self._text_value = TextValue(param, max_depth=self._max_depth, max_held=self._max_held)
         else:
             self._emit_value('"')
 
     def _in_string(self, text: str, pos: int, final: bool) -> int:
-        match = self._run.match(text, pos)
+        match = self._run.match(text, pos, self._cap)
         if match is not None:
             self._content(match[0])
             return match.end()
@@ -945,12 +959,17 @@ class PythonArgumentsReader:
         if value is None:
             self._emit(escape(piece))
         else:
-            self._emit_typed(value.feed(piece))
+            value.feed(piece)
+            self._take_typed(value)
 
-    def _emit_typed(self, piece: str) -> None:
-        """Text that the schema typed; its key waits until there is any."""
-        if piece:
-            self._emit(self._lead() + piece if self._key else piece)
+    def _take_typed(self, value: TextValue) -> None:
+        """What the schema made of a string; its key waits until there is any."""
+        for item in value.out:
+            if isinstance(item, Diagnostic):  # its offsets are those of the content, not of the text
+                self._report(item.code, item.message, self._start)
+            else:
+                self._emit(self._lead() + item if self._key else item)
+        value.out.clear()
 
     def _positional_string(self, pos: int) -> None:
         """The string that was held because it might have been a key is a value."""
@@ -972,9 +991,8 @@ class PythonArgumentsReader:
             if value is None:
                 self._emit('"')
             else:
-                self._emit_typed(value.finish())
-                for code, message in value.diagnostics:
-                    self._report(code, message, self.base + pos)
+                value.finish()
+                self._take_typed(value)
                 self._text_value = None
             self._state = _AFTER
             return

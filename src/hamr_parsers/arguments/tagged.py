@@ -12,8 +12,8 @@ characters allow it, one of three ways:
 
 Whether the held characters can still become something is asked of recognisers that see every character once: an
 automaton for numbers, the list of words that still fit, and for JSON beside strings an automaton with a stack. A
-number has at most 4,300 characters, more is a string; what else is held is bounded by the caller, who watches
-`held` and calls `give_up` to make a string of it.
+number has at most 4,300 characters, more is a string; what else is held is bounded by `max_held`, after which it
+is a string as well.
 
 Blanks around a value that is no string do not count, so they are held too; a string keeps them.
 """
@@ -24,8 +24,9 @@ import copy
 import json
 import re
 from json.encoder import encode_basestring
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from ..events import Diagnostic
 from .schema import ParamSchema
 
 if TYPE_CHECKING:
@@ -327,23 +328,26 @@ class _End:
 class TextValue:
     """Turns the text of one value into JSON text, append-only.
 
-    The caller has found the value's end and removed the newlines that frame it. It feeds the text in pieces, cut
-    anywhere, and writes what `feed` returns; then it calls `finish` if the model wrote the value's end, or `cut`
-    if the text just stopped.
+    The caller has found the value's end and removed the newlines that frame it. It sets `base`, feeds the text in
+    pieces, cut anywhere, and takes what `out` holds; then it calls `finish` if the model wrote the value's end,
+    or `cut` if the text just stopped, and takes `out` again.
 
     Args:
         schema: the parameter's types; None if they are not known.
         untyped: what text without schema is: "string", or "json" (the JSON value or Python literal that it is, if
             it is one; else a string).
         max_depth: of nested objects and arrays.
+        max_held: characters; a value whose type is open for longer is a string.
 
     Attributes:
-        streaming: the value is a plain string whose opening quote was given out: from now on `feed(t)` is
-            `escape(t)`.
-        diagnostics: what was odd, as (code, message); the caller takes and clears it.
+        out: JSON text to append, and diagnostics at their places; the caller takes and clears it.
+        base: offset of the next text to be fed; set by the caller before each `feed`.
+        streaming: the value is a plain string whose opening quote was given out: from now on `feed(t)` appends
+            `escape(t)` and nothing else.
     """
 
     __slots__ = (
+        "_at",
         "_end",
         "_given",
         "_held",
@@ -357,112 +361,137 @@ class TextValue:
         "_schema",
         "_started",
         "_table",
+        "_told_junk",
         "_word",
-        "_words",
-        "diagnostics",
+        "_word_ended",
+        "base",
         "max_depth",
+        "max_held",
+        "out",
         "streaming",
     )
 
     def __init__(
         self,
         schema: ParamSchema | None,
-        untyped: Literal["string", "json"] = "string",
+        untyped: str = "string",
         *,
         max_depth: int = 200,
+        max_held: int = 1 << 20,
     ) -> None:
         if schema is None and untyped == "json":
             schema = _UNTYPED_JSON
+        self.out: list[str | Diagnostic] = []
+        self.base = 0
         self.streaming = False
-        self.diagnostics: list[tuple[str, str]] = []
         self.max_depth = max_depth
+        self.max_held = max_held
         self._schema = schema
         self._plain = schema is None or schema.only_string
         self._pieces: list[str] = []  # held while the type is open
         self._held = 0
-        self._given = False  # anything was given out
+        self._at = -1  # where the value begins
+        self._given = False  # any JSON text was given out
         self._started = False  # a character that is no blank was seen
         # Recognisers; None: can no longer be one.
         self._number: int | None = None
         self._number_length = 0
         self._table: dict[tuple[int, str], int] = {}
         self._word: str | None = None
-        self._words: tuple[tuple[str, str], ...] | None = None  # in the end, those that the word is
+        self._word_ended = False
         self._json: _JsonPrefix | None = None
         self._reader: JsonReader | None = None
         self._end: _End | None = None
         self._rest = ""  # what the reader has not consumed
+        self._told_junk = False
 
     @property
     def held(self) -> int:
         """Characters taken but not given out."""
         return self._held if self._reader is None else self._reader.held + len(self._rest)
 
-    def feed(self, text: str) -> str:
-        """More of the value's text; returns the JSON text to append, "" while the type is open."""
+    def feed(self, text: str) -> None:
+        """More of the value's text."""
         if self.streaming:
-            return escape(text)
+            if text:
+                self.out.append(escape(text))
+            return
         if not text:
-            return ""
+            return
+        if self._at < 0:
+            self._at = self.base
         if self._plain:
-            self.streaming = True
-            return '"' + escape(text)
-        if self._reader is not None:
-            return self._read(text)
-        self._pieces.append(text)
-        self._held += len(text)
-        if not self._started:
-            text = text.lstrip(_BLANKS)
-            if not text:
-                return ""
-            self._started = True
-            if self._begin(text[0]):
-                self._pieces.clear()
-                self._held = 0
-                return self._read(text)
-        if self._recognise(text):
-            return ""
-        return self._become_string()
+            self.streaming = self._given = True
+            self.out.append('"' + escape(text))
+        elif self._reader is not None:
+            self._read(text)
+        elif len(text) <= self.max_held - self._held:
+            self._open(text)
+        else:
+            room = self.max_held - self._held
+            is_open = not room or self._open(text[:room])
+            self.base += room
+            if is_open:
+                self._diagnose("max-held", f"its type is open for more than {self.max_held} characters")
+                self._become_string(mismatch=False)
+            self.feed(text[room:])
 
-    def finish(self) -> str:
-        """The model wrote the value's end; returns the rest of the JSON text."""
+    def finish(self) -> None:
+        """The model wrote the value's end."""
         if self.streaming:
-            return '"'
-        if self._plain:
-            return '""'
-        if self._reader is not None:
-            return self._finish_reader()
-        value = self._scalar()
-        if value is None:
-            return self._become_string() + '"'
-        self._pieces.clear()
-        self._held = 0
-        return value
+            self.out.append('"')
+        elif self._plain:
+            self.out.append('""')
+        elif self._reader is not None:
+            self._finish_reader()
+        else:
+            value = self._scalar()
+            if value is None:
+                self._become_string()
+                value = ['"']
+            self.out += value
+            self._pieces.clear()
+            self._held = 0
 
     def cut(self) -> str | None:
-        """The text stopped inside the value; returns what completes the JSON text that was given out, or None if
+        """The text stopped inside the value. Returns what completes the JSON text that was given out, or None if
         none was: a scalar that was held is dropped, and so must be its key."""
         if self.streaming:
             return '"'
-        if self._reader is None:
-            return None
         reader = self._reader
+        if reader is None:
+            return None
         if not reader.done:
+            reader.base = self.base - len(self._rest)
             reader.feed(self._rest, 0, True)
             self._rest = ""
-        mend = self._take(reader) + (reader.closing if reader.cut else "")
-        return mend if self._given else None
+            self._take(reader)
+        if not self._given:
+            return None
+        return reader.closing if reader.cut else ""
 
-    def give_up(self) -> str:
-        """Too much is held: the value is a string from now on. Returns the JSON text to append."""
-        if self.streaming or self._plain or self._reader is not None:
-            return ""
-        self.diagnostics.append(
-            ("max-held", "the value's type stayed open for too long; it is read as a string")
-        )
-        return self._become_string(mismatch=False)
+    # -- while the type is open ---------------------------------------------------------------------------
 
-    # -- while the type is open -------------------------------------------------------------------------------
+    def _open(self, text: str) -> bool:
+        """Text of a value whose type is open; whether it still is."""
+        self._pieces.append(text)
+        self._held += len(text)
+        if not self._started:
+            blanks = len(text)
+            text = text.lstrip(_BLANKS)
+            if not text:
+                return True
+            self._started = True
+            if self._begin(text[0]):
+                self.base += blanks - len(text)
+                self._pieces.clear()
+                self._held = 0
+                self._read(text)
+                return False
+        if self._recognise(text):
+            return True
+        self._become_string()
+        return False
 
     def _begin(self, first: str) -> bool:
         """Set up the recognisers that the first character allows; True if it makes the value an object or array
@@ -477,24 +506,20 @@ class TextValue:
                 self._reader = JsonReader(self._end, max_depth=self.max_depth)
                 return True
             self._json = _JsonPrefix(self.max_depth)
-            return False
-        if schema.quoted and first in "\"'":
+        elif schema.quoted and first in "\"'":
             self._json = _JsonPrefix(self.max_depth)
-            return False
-        if schema.integer or schema.number:
-            self._table = _NUMBERS[not schema.may_be_string, not schema.number]
-            self._number = _START
-        if schema.words or schema.folded_words:
-            self._word = ""
+        else:
+            if schema.integer or schema.number:
+                self._table = _NUMBERS[not schema.may_be_string, not schema.number]
+                self._number = _START
+            if schema.words or schema.folded_words:
+                self._word = ""
         return False
 
     def _recognise(self, text: str) -> bool:
         """Whether the value may still be something else than a string, now that `text` came."""
         if self._json is not None:
-            if self._json.feed(text):
-                return True
-            self._json = None
-            return False
+            return self._json.feed(text)
         if self._number is not None:
             self._number = self._advance_number(self._number, text)
         if self._word is not None:
@@ -509,36 +534,30 @@ class TextValue:
         if self._number_length > _MAX_NUMBER:
             return None
         table = self._table
-        target: int | None = state
         for ch in core:
-            target = table.get((target, ch))
+            target = table.get((state, ch))
             if target is None:
                 return None
-        if len(core) < len(text):
-            return table.get((target, " "))
-        return target
+            state = target
+        return table.get((state, " ")) if len(core) < len(text) else state
 
     def _advance_word(self, word: str, text: str) -> str | None:
         schema = self._schema
         assert schema is not None
-        if self._words is not None:  # blanks came after it: it is whole
-            return None if text.strip(_BLANKS) else word
         core = text.rstrip(_BLANKS)
+        if self._word_ended:
+            return None if core else word
         word += core
-        fits = [pair for pair in schema.words if pair[0].startswith(word)]
+        fits = [spelled for spelled, _ in schema.words if spelled.startswith(word)]
         if schema.folded_words and word.isascii():
             lowered = word.lower()
-            fits += [
-                (word + text_[len(word) :], json_)
-                for text_, json_ in schema.folded_words
-                if text_.startswith(lowered)
-            ]
+            fits += [spelled for spelled, _ in schema.folded_words if spelled.startswith(lowered)]
         if len(core) < len(text):
-            fits = [pair for pair in fits if pair[0] == word]
-            self._words = tuple(fits)
+            self._word_ended = True
+            fits = [spelled for spelled in fits if len(spelled) == len(word)]
         return word if fits else None
 
-    def _scalar(self) -> str | None:
+    def _scalar(self) -> list[str | Diagnostic] | None:
         """What the held text is, now that it is whole, if it is no string."""
         schema = self._schema
         assert schema is not None
@@ -549,105 +568,115 @@ class TextValue:
         if self._word is not None:
             for spelled, value in schema.words:
                 if spelled == core:
-                    return value
+                    return [value]
             lowered = core.lower()
             for spelled, value in schema.folded_words:
                 if spelled == lowered:
-                    return value
+                    return [value]
         if text in schema.strings or core in schema.strings:
             return None
         if self._number is not None:
             ends = _ENDS if schema.may_be_string else _LENIENT_ENDS
-            return number_json(core, not schema.number) if self._number in ends else None
+            number = number_json(core, not schema.number) if self._number in ends else None
+            return None if number is None else [number]
         if self._json is not None and self._json.complete:
-            return _mended(core, self.max_depth) if self._json.python else core
+            if self._json.python:
+                return self._mended(core, text.index(core[0]))
+            return [core]
         return None
 
-    def _become_string(self, mismatch: bool = True) -> str:
+    def _mended(self, core: str, offset: int) -> list[str | Diagnostic] | None:
+        """A Python literal as JSON text, by the reader that mends them while they stream."""
+        from .json_reader import JsonReader
+
+        reader = JsonReader(None, max_depth=self.max_depth)
+        reader.base = self._at + offset
+        reader.feed(core, 0, True)
+        if reader.cut:
+            return None
+        try:
+            json.loads("".join(item for item in reader.out if isinstance(item, str)))
+        except (ValueError, RecursionError):
+            return None
+        return [*reader.out]
+
+    def _become_string(self, mismatch: bool = True) -> None:
+        schema = self._schema
+        if mismatch and schema is not None and not schema.may_be_string:
+            self._diagnose("type-mismatch", f"the schema wants {' or '.join(schema.types)}; this is a string")
         text = "".join(self._pieces)
         self._pieces.clear()
         self._held = 0
         self._json = None
         self._number = self._word = None
-        self.streaming = True
-        schema = self._schema
-        if mismatch and schema is not None and not schema.may_be_string:
-            expected = " or ".join(schema.types) or "another type"
-            self.diagnostics.append(
-                ("type-mismatch", f"the schema wants {expected}; the text is kept as a string")
-            )
-        return '"' + escape(text)
+        self.streaming = self._given = True
+        self.out.append('"' + escape(text))
 
-    # -- objects and arrays that cannot be strings ----------------------------------------------------------------
+    def _diagnose(self, code: str, message: str) -> None:
+        at = max(self._at, 0)
+        self.out.append(Diagnostic(code, message, at, at))
 
-    def _read(self, text: str) -> str:
+    # -- objects and arrays that cannot be strings --------------------------------------------------------
+
+    def _read(self, text: str) -> None:
         reader = self._reader
         assert reader is not None
         if reader.done:
-            self._junk(text)
-            return ""
+            self._junk(text, self.base)
+            return
         if not self._rest:
             out = reader.fast(text)
             if out is not None:
-                self._given = self._given or bool(out)
-                return out
+                if out:
+                    self._given = True
+                    self.out.append(out)
+                return
+        reader.base = self.base - len(self._rest)
         text = self._rest + text
         pos = reader.feed(text, 0, False)
         self._rest = text[pos:]
-        if reader.done:
-            self._junk(self._rest)
+        if self._take(reader):
+            self._junk(self._rest, reader.base + pos)
             self._rest = ""
-        return self._take(reader)
 
-    def _take(self, reader: JsonReader) -> str:
-        out = "".join(reader.out)
-        reader.out.clear()
-        self._given = self._given or bool(out)
-        if reader.diagnostics:
-            self.diagnostics += [(d.code, d.message) for d in reader.diagnostics]
+    def _take(self, reader: JsonReader) -> bool:
+        """Give out what the reader has; whether it is done."""
+        if reader.out:
+            self._given = self._given or any(isinstance(item, str) and item for item in reader.out)
+            self.out += reader.out
+            reader.out.clear()
+        if getattr(reader, "diagnostics", None):  # TEMPORARY until they are in `out`
+            self.out += reader.diagnostics
             reader.diagnostics.clear()
-        return out
+        return reader.done
 
-    def _junk(self, text: str) -> None:
-        if text.strip(_BLANKS) and ("junk", _JUNK) not in self.diagnostics:
-            self.diagnostics.append(("junk", _JUNK))
+    def _junk(self, text: str, base: int) -> None:
+        junk = text.lstrip(_BLANKS)
+        if junk and not self._told_junk:
+            self._told_junk = True
+            at = base + len(text) - len(junk)
+            self.out.append(Diagnostic("junk", "text behind the value, before its closer", at, at + 1))
 
-    def _finish_reader(self) -> str:
+    def _finish_reader(self) -> None:
         reader = self._reader
         assert reader is not None and self._end is not None
         if reader.done:
-            return ""
+            return
         rest, self._rest = self._rest, ""
         # The value's end is a boundary, unless it stands in a string, where the reader would take its mark for
         # data. Which of the two shows when a copy has tried.
         trial, end = copy.deepcopy((reader, self._end))
         end.armed = True
+        trial.base = reader.base = self.base - len(rest)
         trial.feed(rest + _End.MARK, 0, True)
-        if trial.done and not trial.cut and _End.MARK not in "".join(trial.out):
+        done = trial.done and not trial.cut
+        if done and not any(isinstance(i, str) and _End.MARK in i for i in trial.out):
             self._reader = trial
-            return self._take(trial)
+            self._take(trial)
+            return
         reader.feed(rest, 0, True)
-        out = self._take(reader)
+        self._take(reader)
         if reader.cut:
-            self.diagnostics.append(("missing-closer", "the value ended inside a string"))
-            out += reader.closing
-        return out
-
-
-_JUNK = "text behind the value, before its closer"
-
-
-def _mended(text: str, max_depth: int) -> str | None:
-    """A Python literal as JSON text, by the reader that mends them while they stream."""
-    from .json_reader import JsonReader
-
-    reader = JsonReader(None, max_depth=max_depth)
-    reader.feed(text, 0, True)
-    out = "".join(reader.out)
-    if not reader.done or reader.cut:
-        return None
-    try:
-        json.loads(out)
-    except (ValueError, RecursionError):
-        return None
-    return out
+            at = self.base
+            self.out.append(Diagnostic("missing-closer", "the value ends inside a string", at, at))
+            self.out.append(reader.closing)

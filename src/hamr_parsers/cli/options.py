@@ -207,8 +207,7 @@ class ParserSetup:
             kwargs["tool_choice"] = tool_choice
         if thinking is not None:
             kwargs["starts_in_reasoning"] = thinking
-        if parser is not None:
-            hp.resolve_parser(parser=parser)
+        hp.resolve_parser(parser=parser, chat_template=kwargs.get("chat_template"))
         return cls(parser, model, finish_reason, kwargs)
 
     def start(self, transcript: Transcript) -> tuple[hp.StreamParser, hp.Resolution]:

@@ -7,6 +7,8 @@ value, so that a cut call never ends in a key; what was given out is a prefix of
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..arguments.tagged import TextValue, escape
 from ..events import Diagnostic
 
@@ -22,8 +24,10 @@ class OpenCall:
         "index",
         "key",
         "keys",
+        "levels",
         "members",
         "name",
+        "path",
         "pieces",
         "recovered",
         "source_id",
@@ -38,7 +42,9 @@ class OpenCall:
         self.source_id: str | None = None
         self.key: str | None = None  # of the member whose value has not given anything yet
         self.keys: set[str] = set()
-        self.members = 0
+        self.members = 0  # of the innermost container
+        self.path: list[str] = []  # the keys of the members that are open, where members nest
+        self.levels: list[tuple[str, int]] = []  # for each that holds members: its closing bracket, members around it
         self.value: TextValue | None = None
         self.pieces: list[str] = []
         self.streamed = 0  # characters of arguments that were given out, where the pieces are not kept
@@ -47,8 +53,40 @@ class OpenCall:
 
     def opening(self) -> str:
         """What stands before the first character of the current member's value."""
-        assert self.key is not None
-        text = f'{"," if self.members else "{"}{" " if self.members else ""}"{escape(self.key)}": '
+        key, self.key = self.key, None
+        assert key is not None
+        in_array = bool(self.levels) and self.levels[-1][0] == "]"
+        text = ", " if self.members else "" if self.levels else "{"
+        if not in_array:
+            text += f'"{escape(key)}": '
         self.members += 1
-        self.key = None
         return text
+
+    def open_member(self, key: str, is_array: Callable[[tuple[str, ...], str], bool]) -> str:
+        """A nested member begins: returns what opens the one around it, if this is its first.
+
+        Args:
+            is_array: told the path of the member around and this key, whether that is an array.
+        """
+        text = ""
+        if self.key is not None:
+            array = is_array(tuple(self.path), key)
+            text = self.opening() + ("[" if array else "{")
+            self.levels.append(("]" if array else "}", self.members))
+            self.members = 0
+        self.path.append(key)
+        self.key = key
+        return text
+
+    def close_member(self) -> str:
+        """A nested member is over: returns its closing bracket, if it held members."""
+        self.path.pop()
+        if len(self.levels) > len(self.path) and self.levels:
+            bracket, self.members = self.levels.pop()
+            return bracket
+        return ""
+
+    def closing(self) -> str:
+        """What closes everything that is open."""
+        brackets = "".join(bracket for bracket, _ in reversed(self.levels))
+        return brackets + ("}" if self.members or self.levels else "{}")

@@ -22,7 +22,7 @@ MANY: Final = 1024
 class Flow:
     """One channel of free text."""
 
-    __slots__ = ("_code", "_fed_blanks", "_seen", "blanks", "collect", "event", "kind", "length", "pieces")
+    __slots__ = ("_code", "_counted", "_fed_blanks", "_held", "_seen", "blanks", "collect", "event", "kind", "length", "pieces")
 
     def __init__(self, kind: str, collect: bool) -> None:
         self.kind = kind
@@ -35,6 +35,8 @@ class Flow:
         self.length = 0  # characters given out, up to the pieces that the Markdown state has not seen
         self._code = CodeState()
         self._seen = 0  # pieces that the Markdown state has seen
+        self._counted = 0  # pieces that `count` has counted
+        self._held = 0  # blanks among what it counted
         self._fed_blanks = 0  # held blanks that it has seen
 
     @property
@@ -58,11 +60,20 @@ class Flow:
                 self._fed_blanks = len(held)
         return self._code
 
+    def count(self) -> int:
+        """How many characters came since this was last asked, given out or held."""
+        new = self.pieces[self._counted :]
+        held = sum(map(len, self.blanks))
+        characters = sum(map(len, new)) + held - self._held
+        self._counted = len(self.pieces)
+        self._held = held
+        return characters
+
     def compact(self) -> None:
         """Join the pieces, or drop them where nothing is collected."""
         self.code()
         self.pieces = ["".join(self.pieces)] if self.collect else []
-        self._seen = len(self.pieces)
+        self._seen = self._counted = len(self.pieces)
 
     def drop_blanks(self) -> None:
         """The held blanks were framing."""

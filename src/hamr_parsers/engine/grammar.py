@@ -15,12 +15,16 @@ Theory. A `.lark` file says in which order a family's parts may come. Its termin
   | INDEXED_NAME | name and id in one, as `functions.NAME:3`: all of it is the id, up to the last colon it is the name |
   | DECLARED_NAME | a name without a marker before it: a doubtful start |
   | KEY, VALUE | an argument's name; its bare text, typed by the tool's schema |
+  | STRING_VALUE, JSON_VALUE | the same where the text itself says that it is a string; that it is JSON |
   | JSON_CALL, BARE_JSON_CALL | a JSON object that holds name and arguments; the same without a marker before it |
   | JSON_ARGUMENTS, PY_ARGUMENTS | all arguments as one JSON value; as Python keyword arguments up to `)` |
+  | TOKEN_ARGUMENTS | an object like JSON's, with bare keys, whose strings stand between two QUOTE markers |
   | END_TURN, ROLE | end-of-turn tokens; the header of somebody else's turn (they have patterns) |
 
-A rule whose name ends in `call` is one call: it begins at its first terminal and ends where the rule does. A rule
-named `until_value` (`until_reasoning`, `until_content`) is no part of the language: it lists the markers that end such a
+A rule whose name ends in `call` is one call: it begins at its first terminal and ends where the rule does. One whose name
+ends in `member` is an argument that may hold others (arguments nested as tags): a KEY within it, in place of a value, makes
+an object of it, or an array where the schema or an `item` tag says so. A rule `stray` lists closers that may turn up without
+their openers: they are markup behind a call or alone on their line, and text elsewhere. A rule named `until_value` (`until_reasoning`, `until_content`) is no part of the language: it lists the markers that end such a
 text although the table would not accept them there, since something before them was left out.
 
 Rules can be imported from another grammar (`%import .qwen3_coder (xml_call)`); a terminal that is imported under a
@@ -45,22 +49,23 @@ from .automaton import Automaton, parse_pattern
 __all__ = ["GRAMMARS", "VOCABULARY", "Grammar", "Rule", "compile_grammar"]
 
 VOCABULARY = frozenset(
-    "CONTENT REASONING NAME INDEXED_NAME DECLARED_NAME CALL_ID KEY VALUE JSON_CALL BARE_JSON_CALL "
-    "JSON_ARGUMENTS PY_ARGUMENTS".split()
+    "CONTENT REASONING NAME INDEXED_NAME DECLARED_NAME CALL_ID KEY VALUE STRING_VALUE JSON_VALUE JSON_CALL "
+    "BARE_JSON_CALL JSON_ARGUMENTS PY_ARGUMENTS TOKEN_ARGUMENTS".split()
 )
 GRAMMARS: Final[dict[str, Grammar]] = {}
 """The compiled grammars by key, so that a pickled parser finds its own again."""
 
-_CALL_RULE = re.compile(r"(?:[a-z0-9]+_)*call")
+_MEANING = re.compile(r"(?:[a-z0-9]+_)*(call|member|stray)")
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A production: what it is of, how many symbols it takes off the stack, and whether it is a whole call."""
+    """A production: what it is of, how many symbols it takes off the stack, and what its end means
+    ("call", "member", "stray", or nothing)."""
 
     origin: str
     size: int
-    is_call: bool
+    means: str
 
 
 @dataclass(slots=True)
@@ -129,6 +134,11 @@ class Grammar:
         return "END_THINK" in self.terminals
 
     @cached_property
+    def meanings(self) -> frozenset[str]:
+        """What the ends of this grammar's rules mean."""
+        return frozenset(a.means for row in self.tables.actions for a in row.values() if isinstance(a, Rule))
+
+    @cached_property
     def counted(self) -> tuple[str, ...]:
         """Openers whose closers, inside a value, belong to the value."""
         return tuple(n for n in self.markers if f"END_{n}" in self.markers and n not in ("THINK",))
@@ -140,6 +150,11 @@ class Grammar:
 def _plain(name: str) -> str:
     """The name as its own file wrote it; imports are mangled as `file__NAME`."""
     return name if name.startswith("__") else name.rsplit("__", 1)[-1]
+
+
+def _meaning(origin: str) -> str:
+    match = _MEANING.fullmatch(_plain(origin))
+    return match[1] if match else ""
 
 
 def compile_grammar(text: str, key: str, resolve: Callable[[str], str] | None = None) -> Grammar:
@@ -201,8 +216,7 @@ def compile_grammar(text: str, key: str, resolve: Callable[[str], str] | None = 
 
     def rule_of(r: Any) -> Rule:
         origin = str(r.origin.name)
-        plain = _plain(origin)
-        return Rule(origin, len(r.expansion), _CALL_RULE.fullmatch(plain) is not None)
+        return Rule(origin, len(r.expansion), _meaning(origin))
 
     cache = {id(r): rule_of(r) for r in rules}
     actions: list[dict[str, int | Rule]] = [{} for _ in table.states]
@@ -256,7 +270,7 @@ def _openers(rules: list[Any]) -> frozenset[str]:
                     mine |= new
                     changed = True
     return frozenset(
-        t for origin, terms in first.items() if _CALL_RULE.fullmatch(_plain(origin)) for t in terms
+        t for origin, terms in first.items() if _meaning(origin) == "call" for t in terms
     )
 
 

@@ -6,6 +6,7 @@ Theory. At any time the machine is in one of a few phases, each of which knows w
   decides. Held: the beginning of a marker, blanks (see flow.py).
 * TIGHT: between markers. Blanks are framing; a marker, a name or a reader's first character must come.
 * CAPTURE: a name, id or key, held until its end is seen.
+* CHOICE: where an argument's text may begin, or a nested argument in its place.
 * VALUE: an argument's bare text. A closer ends it only if what may follow a closer follows.
 * READER: an argument reader has the text until its value is over.
 * FENCE: the opening line of a code fence, held until it is clear whether a call stands in it.
@@ -53,12 +54,12 @@ from .call import OpenCall
 from .flow import MANY, Flow
 from .grammar import Grammar
 from .start import Segment, Start
-from .table import Node, start_node
+from .table import VALUES, Node, start_node
 
 __all__ = ["Dialect", "Machine", "Settings"]
 
 SLOW, FREE, STRING, VALUE_TEXT = range(4)  # modes of the hot path
-TEXT, TIGHT, CAPTURE, VALUE, READER, FENCE, JUNK = range(7)  # phases
+TEXT, TIGHT, CAPTURE, VALUE, READER, FENCE, JUNK, CHOICE = range(8)  # phases
 
 _WINDOW_SIZE: Final = 1 << 16  # longer chunks are read in windows of this size
 _NAME_SIZE: Final = 256
@@ -152,6 +153,10 @@ class Machine:
         "_sink",
         "_spans",
         "_starts",
+        "_t1",
+        "_t2",
+        "_t3",
+        "_t4",
         "_turn_ended",
         "_wait",
     )
@@ -180,6 +185,7 @@ class Machine:
         self._mode = SLOW
         self._buf = ""
         self._base = 0
+        self._t1 = self._t2 = self._t3 = self._t4 = ""
         self._at = 0
         self._wait = False
         self._closed = False
@@ -233,47 +239,93 @@ class Machine:
                         delta.arguments = text
                         sink = self._sink
                         sink.append(text)
-                        if len(sink) > MANY:
+                        if len(sink) > 1024:
                             self._compact()
                         return [delta]
                     return []
             elif mode == FREE:
-                if self._search(chunk) is None:
-                    body = chunk.rstrip()
-                    if body:
-                        self._base += len(chunk)
-                        flow = self._flow
-                        blanks = flow.blanks
-                        if len(body) != len(chunk):
-                            tail = chunk[len(body) :]
-                            if blanks:
-                                body = flow.take_blanks() + body
-                            blanks.append(tail)
-                        elif blanks:
-                            body = flow.take_blanks() + body
-                        event = _new(flow.event)
-                        event.text = body
-                        sink = self._sink
-                        sink.append(body)
-                        if len(sink) > MANY:
-                            self._compact()
-                        return [event]
-            elif mode == VALUE_TEXT and self._search(chunk) is None:
-                text = _ESCAPED.get(chunk) or _escape(chunk)  # type: ignore[arg-type]
+                body = self._buf + chunk if self._buf else chunk
+                if self._t1 in body or self._t2 in body or self._t3 in body or self._t4 in body:
+                    found = self._search(body)
+                    if found is not None:
+                        at = found.start()
+                        if len(body) - at > 3:
+                            return self._slow(chunk)
+                        self._buf = body[at:]  # the beginning of a marker, perhaps
+                        body = chunk = body[:at]
+                    elif self._buf:
+                        self._buf = ""
+                        chunk = body
+                elif self._buf:
+                    self._buf = ""
+                    chunk = body
+                body = body.rstrip()
+                flow = self._flow
+                if body is not chunk:
+                    if not body:
+                        return self._hold(chunk)
+                    tail = chunk[len(body) :]
+                    if flow.blanks:
+                        body = flow.take_blanks() + body
+                    flow.blanks.append(tail)
+                elif flow.blanks:
+                    body = flow.take_blanks() + body
+                event = _new(flow.event)
+                event.text = body
+                sink = self._sink
+                sink.append(body)
+                if len(sink) > 1024:
+                    self._compact()
+                return [event]
+            elif mode == VALUE_TEXT:
+                body = self._buf + chunk if self._buf else chunk
+                if (
+                    body.isprintable()
+                    and self._t1 not in body
+                    and self._t2 not in body
+                    and '"' not in body
+                    and "\\" not in body
+                ):
+                    text = body
+                    self._base += len(body)
+                    self._buf = ""
+                else:
+                    found = self._search(body)
+                    if found is not None:
+                        at = found.start()
+                        if len(body) - at > 3:
+                            return self._slow(chunk)
+                        self._buf = body[at:]
+                        body = body[:at]
+                    else:
+                        self._buf = ""
+                    text = _ESCAPED.get(body) or _escape(body)
+                    self._base += len(body)
                 if text:
-                    self._base += len(chunk)
                     delta = _new(ToolCallDelta)
                     delta.index = self._index
                     delta.arguments = text
                     sink = self._sink
                     sink.append(text)
-                    if len(sink) > MANY:
+                    if len(sink) > 1024:
                         self._compact()
                     return [delta]
+                return []
         except TypeError:
             if isinstance(chunk, str):
                 raise
         return self._slow(chunk)
+
+    def _hold(self, blanks: str) -> list[Event]:
+        """A chunk of free text that is all blanks, or nothing."""
+        if blanks:
+            flow = self._flow
+            flow.blanks.append(blanks)
+            if len(flow.blanks) > 64:
+                flow.blanks[:] = ["".join(flow.blanks)]
+                if len(flow.blanks[0]) > self._settings.max_held:
+                    self._mode = SLOW  # let them out
+        return []
 
     def close(self, finish_reason: str | None = None) -> list[Event]:
         """The text is over; return what that caused. Calling it again does nothing.
@@ -283,6 +335,8 @@ class Machine:
         """
         if self._closed:
             return []
+        self._catch_up()
+        self._mode = SLOW
         self._events = events = []
         self._final_reason = finish_reason
         if self._channel_now() != self._fed_channel:
@@ -295,8 +349,14 @@ class Machine:
         self._events = []
         return events
 
+    def _catch_up(self) -> None:
+        """Count what the hot path of free text gave out; it does not do so itself."""
+        if self._mode == FREE:
+            self._base += self._flow.count()
+
     def _compact(self) -> None:
         if self._mode == FREE:
+            self._catch_up()
             self._flow.compact()
             self._sink = self._flow.pieces
         elif self._call is not None:
@@ -313,6 +373,7 @@ class Machine:
             raise ValueError(f"channel must be 'content' or 'reasoning', not {channel!r}")
         self._channel = channel
         if self._channel_now() != self._fed_channel:
+            self._catch_up()
             self._mode = SLOW
 
     def _channel_now(self) -> str:
@@ -351,6 +412,7 @@ class Machine:
             chunk = self._decoder.decode(bytes(chunk))
         elif not isinstance(chunk, str):
             raise TypeError(f"a chunk must be str or bytes, not {type(chunk).__name__}")
+        self._catch_up()
         self._events = events = []
         if self._channel_now() != self._fed_channel:
             self._switch_channel()
@@ -394,22 +456,29 @@ class Machine:
     def _set_mode(self) -> None:
         """Whether the next chunk may take the hot path."""
         self._mode = SLOW
-        if self._buf or self._spans is not None or self._starts or self._turn_ended or self._node is None:
+        if len(self._buf) > 3 or self._spans is not None or self._starts or self._turn_ended or self._node is None:
             return
         call = self._call
         if self._phase == READER:
-            if call is not None and call.index >= 0:
+            if call is not None and call.index >= 0 and not self._buf:
                 self._sink = call.pieces
                 self._mode = STRING
         elif self._phase == TEXT:
             if self._flow.begun and self._node.begun is None and not self._after_call:
+                scan = self._node.text_scan
                 self._sink = self._flow.pieces
-                self._search = self._node.text_scan.search.search
+                self._search = scan.search.search
+                self._t1, self._t2, self._t3, self._t4 = scan.triggers
+                self._flow.count()
                 self._mode = FREE
         elif self._phase == VALUE:
             if call is not None and call.value is not None and call.value.streaming and call.key is None:
                 self._sink = call.pieces
-                self._search = self._node.value_scan.search.search
+                scan = self._node.value_scan
+                self._search = scan.search.search
+                self._t1, self._t2, t3, t4 = scan.triggers
+                if len({self._t1, self._t2, t3, t4}) > 2:
+                    self._t1 = ""
                 self._mode = VALUE_TEXT
 
     def _prefill(self, text: str) -> None:
@@ -665,11 +734,10 @@ class Machine:
         assert call is not None and call.index >= 0
         if self._reader is None:
             if complete:
-                self._delta("}" if call.members else "{}")
+                self._delta(call.closing())
             else:
-                closing += "}" if call.members else "{}"
+                closing += call.closing()
         if not complete:
-            offset = self._base + len(self._buf)
             self._diagnose("cut", "the call was cut off: the arguments' end is missing", self._at, self._at)
         arguments = "".join(call.pieces) + closing if self._settings.collect else ""
         result = ToolCall(
@@ -697,21 +765,32 @@ class Machine:
         assert self._node is not None
         edge = self._node.shift(terminal)
         assert edge is not None, f"{terminal} is not accepted"
-        if edge.ends_before and self._call is not None:
-            self._end_call(True)
-        if terminal == "VALUE":
+        for what in edge.before:
+            self._ended(what)
+        if terminal in VALUES:
             self._end_value()
         self._node = edge.target
-        if edge.ends_after and self._call is not None:
+        for what in edge.after:
+            self._ended(what)
+
+    def _ended(self, what: str) -> None:
+        if self._call is None:
+            return
+        if what == "call":
             self._end_call(True)
+        elif what == "member" and self._call.path:
+            self._delta(self._call.close_member())
 
     def _enter(self) -> None:
         """Choose the phase that the place asks for."""
         node = self._node
         assert node is not None
-        if node.takes_value:
-            self._begin_value()
-            self._phase = VALUE
+        if node.value is not None:
+            if node.nests:
+                self._phase = CHOICE
+            else:
+                self._begin_value()
+                self._phase = VALUE
         elif node.text is not None and not self._starts:
             self._phase = TEXT
             self._enter_flow()
@@ -741,7 +820,7 @@ class Machine:
                 edge = probe.shift(t)
                 assert edge is not None
                 probe = edge.target
-                certain = certain or edge.ends_before or edge.ends_after or probe.capture == "KEY"
+                certain = certain or edge.ends_call or probe.capture == "KEY"
             if certain and not self._announce():
                 self._fail(self._base + pos)
                 return pos
@@ -993,8 +1072,18 @@ class Machine:
             return end
         if terminal in node.grammar.switch:
             return self._switch(terminal, pos, end)
-        if terminal.startswith("END_"):
+        edge = node.shift(terminal)
+        if edge is not None and "stray" in edge.after:
             return self._stray_closer(terminal, buf, pos, end, final, in_code)
+        if terminal.startswith("END_") or (edge is not None and edge.target.text == "CONTENT"):
+            if in_code:
+                return -end
+            for t in node.path_to(terminal) or ():  # markup of the text itself, such as a message's header
+                self._shift(t)
+            self._take(buf[pos:end], "markup")
+            self._shift(terminal)
+            self._enter()
+            return end
         return self._opener(terminal, buf, pos, end, in_code)
 
     def _reclassify(self) -> None:
@@ -1263,8 +1352,9 @@ class Machine:
         if reader.cut:
             self._at = self._base + pos
             self._end_call(False, reader.closing)
-        elif edge.ends_after:
-            self._end_call(True)
+        else:
+            for what in edge.after:
+                self._ended(what)
         self._reader = None
         self._node = edge.target
         self._after_json = True
@@ -1347,7 +1437,10 @@ class Machine:
         if call is None:
             call = self._call = OpenCall()
         if term == "KEY":
-            call.key = text
+            if "member" in self._meanings():
+                self._delta(call.open_member(text, self._is_array))
+            else:
+                call.key = text
             return True
         if term == "CALL_ID":
             call.call_id = text
@@ -1360,6 +1453,20 @@ class Machine:
             call.name = text
         return not any(s.doubtful for s in self._starts) or self._may_call(call.name)
 
+    def _meanings(self) -> frozenset[str]:
+        assert self._node is not None
+        return self._node.grammar.meanings
+
+    def _is_array(self, path: tuple[str, ...], key: str) -> bool:
+        """Whether a member that holds members is an array: as its schema says, else if they are called `item`."""
+        call = self._call
+        tools = self._settings.tools
+        tool = tools.tool(call.name) if tools is not None and call is not None else None
+        schema = tool.at(path) if tool is not None else None
+        if schema is not None and schema.array != schema.object:
+            return bool(schema.array)
+        return key == "item"
+
     # -- values ---------------------------------------------------------------------------------------------------------
 
     def _begin_value(self) -> None:
@@ -1367,7 +1474,17 @@ class Machine:
         assert call is not None and call.key is not None
         tools = self._settings.tools
         tool = tools.tool(call.name) if tools is not None else None
-        call.value = TextValue(tool.param(call.key) if tool is not None else None, self._dialect.untyped)
+        settings = self._settings
+        kind = self._node.value if self._node is not None else "VALUE"
+        schema = None
+        if kind == "VALUE" and tool is not None:
+            schema = tool.at(tuple(call.path)) if call.path else tool.param(call.key)
+        call.value = TextValue(
+            schema,
+            {"STRING_VALUE": "string", "JSON_VALUE": "json"}.get(kind or "", self._dialect.untyped),
+            max_depth=settings.max_depth,
+            max_held=settings.max_held,
+        )
         self._nest.clear()
 
     def _value_phase(self, buf: str, pos: int, final: bool) -> int:
@@ -1395,7 +1512,8 @@ class Machine:
                 self._wait = True
                 return at
             assert isinstance(match, tuple)
-            self._shift("VALUE")
+            assert node.value is not None
+            self._shift(node.value)
             return self._marker(match[0], buf, at, match[1], final)
 
     def _closes(self, terminal: str, buf: str, end: int, final: bool) -> bool | None:
@@ -1414,7 +1532,7 @@ class Machine:
             return True
         node = self._node
         assert node is not None
-        value = node.shift("VALUE")
+        value = node.shift(node.value or "VALUE")
         assert value is not None
         place = value.target
         for t in (*(place.path_to(terminal) or ()), terminal):
@@ -1435,6 +1553,29 @@ class Machine:
         follow = place.follow_scan.automaton.match(buf, here, final)
         return None if follow is MORE else follow is not None
 
+    def _choice_phase(self, buf: str, pos: int, final: bool) -> int:
+        """A nested member, or text: the first character that is no blank tells."""
+        node = self._node
+        assert node is not None
+        here = pos
+        while here < len(buf) and here < pos + WINDOW and buf[here].isspace():
+            here += 1
+        match: Any = None
+        if here < len(buf) and here < pos + WINDOW:
+            if buf[here] in node.tight_scan.first:
+                match = node.tight_scan.automaton.match(buf, here, final)
+        elif here < pos + WINDOW and not final:
+            match = MORE
+        if match is MORE:
+            self._wait = True
+            return pos
+        if match is not None and not match[0].startswith("END_") and node.shift(match[0]) is not None:
+            self._take(buf[pos:here], "markup")
+            return self._marker(match[0], buf, here, match[1], final)
+        self._begin_value()
+        self._phase = VALUE
+        return pos
+
     def _value_ends(self) -> tuple[str, ...]:
         assert self._node is not None
         return self._node.grammar.until.get("VALUE", ())
@@ -1445,21 +1586,21 @@ class Machine:
         call = self._call
         assert call is not None and call.value is not None
         self._take(text, "value")
-        self._give_value(call.value, call.value.feed(text))
+        value = call.value
+        value.base = self._base + pos
+        value.feed(text)
+        self._drain_value(value)
 
-    def _give_value(self, value: TextValue, text: str) -> None:
+    def _drain_value(self, value: TextValue) -> None:
         """Give out what a value has become, its key before its first character."""
         call = self._call
         assert call is not None
-        if text and call.key is not None:
+        if call.key is not None and any(isinstance(item, str) and item for item in value.out):
             if call.key in call.keys:
-                self._diagnose("duplicate-key", f"the key {call.key!r} comes twice", self._base, self._base)
+                self._diagnose("duplicate-key", f"the key {call.key!r} comes twice", value.base, value.base)
             call.keys.add(call.key)
-            text = call.opening() + text
-        self._delta(text)
-        for code, message in value.diagnostics:
-            self._diagnose(code, message, self._at, self._at)
-        value.diagnostics.clear()
+            value.out.insert(0, call.opening())
+        self._drain(value)
 
     def _end_value(self) -> None:
         """The model wrote the value's end (or left out value and end)."""
@@ -1469,7 +1610,8 @@ class Machine:
         if value is None:
             call.key = None
             return
-        self._give_value(value, value.finish())
+        value.finish()
+        self._drain_value(value)
 
     # -- the end ------------------------------------------------------------------------------------------------------
 
@@ -1500,7 +1642,7 @@ class Machine:
             if call.value is not None:
                 value, call.value = call.value, None
                 closing = value.cut()
-                self._give_value(value, "")
+                self._drain_value(value)
                 self._end_call(False, closing or "")
             else:
                 ended = self._final_reason in ("stop", "tool_calls") and call.key is None and call.members > 0
@@ -1530,4 +1672,5 @@ _PHASES: Final = (
     Machine._reader_phase,
     Machine._fence_phase,
     Machine._junk_phase,
+    Machine._choice_phase,
 )

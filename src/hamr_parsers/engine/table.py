@@ -20,22 +20,28 @@ from typing import Any, Final, NamedTuple
 from .automaton import Automaton, parse_pattern
 from .grammar import GRAMMARS, Grammar, Rule
 
-__all__ = ["CAPTURES", "READERS", "Edge", "Node", "Scan", "start_node"]
+__all__ = ["CAPTURES", "READERS", "VALUES", "Edge", "Node", "Scan", "start_node"]
 
 CAPTURES: Final = ("NAME", "INDEXED_NAME", "DECLARED_NAME", "CALL_ID", "KEY")
-READERS: Final = ("JSON_CALL", "BARE_JSON_CALL", "JSON_ARGUMENTS", "PY_ARGUMENTS")
-_EMPTIES: Final = ("VALUE", "JSON_ARGUMENTS")  # what recovery may take as empty
+READERS: Final = ("JSON_CALL", "BARE_JSON_CALL", "JSON_ARGUMENTS", "PY_ARGUMENTS", "TOKEN_ARGUMENTS")
+VALUES: Final = ("VALUE", "STRING_VALUE", "JSON_VALUE")
+_EMPTIES: Final = (*VALUES, "JSON_ARGUMENTS", "TOKEN_ARGUMENTS")  # what recovery may take as empty
 BARE_OBJECT: Final = r"""\{\s*(?:["'\w]|\Z)"""  # an object that may be a call: a key follows
 _NEVER = re.compile(r"(?!)")
 _END: Final = "$END"
 
 
 class Edge(NamedTuple):
-    """A shift: where it leads, and whether a call's rule was reduced before or after it."""
+    """A shift: where it leads, and what was over ("call", "member") by the reductions before and after it."""
 
     target: Node
-    ends_before: bool
-    ends_after: bool
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+    @property
+    def ends_call(self) -> bool:
+        """Whether a call is over."""
+        return "call" in self.before or "call" in self.after
 
 
 class Scan(NamedTuple):
@@ -44,6 +50,18 @@ class Scan(NamedTuple):
     automaton: Automaton
     search: re.Pattern[str]
     first: str
+    triggers: tuple[str, str, str, str]  # a chunk without any of these needs no search; ("", ...) if they are too many
+
+
+def _padded(chars: str) -> tuple[str, str, str, str]:
+    a, b, c, d = ((chars or "\0") * 4)[:4]
+    return a, b, c, d
+
+
+def _scan_of(automaton: Automaton, pattern: str, more: str = "") -> Scan:
+    first = automaton.first + more
+    triggers = _padded(first) if len(first) <= 4 else ("", "", "", "")
+    return Scan(automaton, re.compile(pattern) if pattern else _NEVER, automaton.first, triggers)
 
 
 class Node:
@@ -81,19 +99,20 @@ class Node:
     def _simulate(self, terminal: str) -> Edge | None:
         actions = self.grammar.tables.actions
         stack = self.stack
-        before = after = False
+        before: list[str] = []
+        after: list[str] = []
         while True:
             action = actions[stack[-1]].get(terminal)
             if action is None:
                 return None
             if isinstance(action, int):
                 break
-            before = before or action.is_call
+            before += filter(None, (action.means,))
             stack = self._reduce(stack, action)
             if terminal == _END and stack[-1] == self.end:
-                return Edge(intern(self.grammar, stack, self.end, _END), before, False)
+                return Edge(intern(self.grammar, stack, self.end, _END), tuple(before), ())
         if terminal == _END:
-            return Edge(intern(self.grammar, stack, self.end, _END), before, False)
+            return Edge(intern(self.grammar, stack, self.end, _END), tuple(before), ())
         stack += (action,)
         while True:
             row = actions[stack[-1]].items()
@@ -101,9 +120,9 @@ class Node:
             if len(rules) != 1 or any(isinstance(a, int) for _, a in row):
                 break
             rule = rules.pop()
-            after = after or rule.is_call
+            after += filter(None, (rule.means,))
             stack = self._reduce(stack, rule)
-        return Edge(intern(self.grammar, stack, self.end, terminal), before, after)
+        return Edge(intern(self.grammar, stack, self.end, terminal), tuple(before), tuple(after))
 
     def _reduce(self, stack: tuple[int, ...], rule: Rule) -> tuple[int, ...]:
         if rule.size:
@@ -178,16 +197,19 @@ class Node:
         return next((t for t in CAPTURES if self.shift(t) is not None), None)
 
     @cached_property
-    def takes_value(self) -> bool:
-        """Whether an argument's bare text begins here."""
-        return self.shift("VALUE") is not None
+    def value(self) -> str | None:
+        """The word for an argument's bare text, where one begins here."""
+        return next((t for t in VALUES if self.shift(t) is not None), None)
 
-    def _scan(self, names: Iterable[str], more: str = "") -> Scan:
+    @cached_property
+    def nests(self) -> bool:
+        """Whether a member may stand here in place of a value."""
+        return any(m in self.grammar.markers and not m.startswith("END_") for m in self.accepts)
+
+    def _scan(self, names: Iterable[str]) -> Scan:
         wanted = tuple(dict.fromkeys(n for n in names if n in self.grammar.markers))
         automaton = self.grammar.automaton(wanted)
-        pattern = automaton.prefix_pattern() if wanted else ""
-        both = "|".join(p for p in (pattern, more) if p)
-        return Scan(automaton, re.compile(both) if both else _NEVER, automaton.first)
+        return _scan_of(automaton, automaton.prefix_pattern() if wanted else "")
 
     @cached_property
     def reachable(self) -> tuple[str, ...]:
@@ -210,7 +232,8 @@ class Node:
         names = [*self.accepts, *self.grammar.until.get(self.text or "", ())]
         names = [n for n in names if n in markers and (n in self.accepts or self.path_to(n) is not None)]
         names += self.grammar.switch
-        more = ["`"]
+        more = ["`(?:`(?:`|\\Z)|\\Z)"]
+        triggers = "`"
         for n in list(names):
             edge = self.shift(n)
             # a short opener that only an object can follow is looked at only where one does: `[` is common in prose
@@ -218,11 +241,11 @@ class Node:
                 more.append(re.escape(self.grammar.literals[n]) + r"(?=\s*(?:\{|\Z))")
         if self.readers:
             more.append(BARE_OBJECT)
+            triggers += "{"
         plain = [n for n in names if not any(m.startswith(re.escape(self.grammar.literals[n]) + "(?=") for m in more)]
         pattern = self.grammar.automaton(tuple(plain)).prefix_pattern() if plain else ""
-        search = re.compile("|".join(p for p in (pattern, *more) if p))
         automaton = self.grammar.automaton(tuple(dict.fromkeys(names)))
-        return Scan(automaton, search, automaton.first)
+        return _scan_of(automaton, "|".join(p for p in (pattern, *more) if p), triggers)
 
     @cached_property
     def value_scan(self) -> Scan:
@@ -230,19 +253,22 @@ class Node:
 
         Where the closer takes a newline before it as framing, so does whatever stands in for a closer left out.
         """
-        edge = self.shift("VALUE")
+        assert self.value is not None
+        edge = self.shift(self.value)
         assert edge is not None
         markers = self.grammar.markers
         closers = [n for n in edge.target.accepts if n in markers]
         framed = any("\n" in self.grammar.automaton((n,)).first for n in closers)
-        others = [*self.grammar.until.get("VALUE", ()), *self.grammar.counted, "END_TURN"]
+        others = [*self.grammar.until.get(self.value, self.grammar.until.get("VALUE", ())), *self.grammar.counted, "END_TURN"]
         terminals = {n: markers[n] for n in closers}
         for n in others:
             if n in markers and n not in terminals:
                 parsed, ignore_case = markers[n]
                 terminals[n] = (_after_newline(parsed) if framed else parsed, ignore_case)
         automaton = Automaton(terminals)
-        return Scan(automaton, re.compile(automaton.prefix_pattern()), automaton.first)
+        scan = _scan_of(automaton, automaton.prefix_pattern())
+        # the hot path of values looks at what is not printable anyway
+        return scan if len(automaton.first) > 4 else scan._replace(triggers=_padded(automaton.first.replace("\n", "")))
 
     @cached_property
     def stop_scan(self) -> Scan:

@@ -12,7 +12,6 @@ import secrets
 import string
 import threading
 from functools import lru_cache
-from importlib.resources import files
 
 from ..engine.grammar import Grammar, compile_grammar
 from ..engine.machine import Dialect
@@ -34,11 +33,6 @@ FORCED_LIST: "["
 END_FORCED_LIST: "]"
 FORCED_SEPARATOR: ","
 """
-
-
-def _packaged_text(name: str) -> str:
-    """The text of a packaged grammar."""
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def new_call_id() -> str:
@@ -82,9 +76,9 @@ def _dialect(family: Family, forced: bool, generation: int) -> Dialect:
 def _grammar(family: Family, forced: bool, generation: int) -> Grammar | None:
     if family.kind == "passthrough":
         return None
-    text = _packaged_text("auto.lark") if family.kind == "auto" else registry.grammar_text(family)
+    text = registry.packaged_text("auto.lark") if family.kind == "auto" else registry.grammar_text(family)
     key = family.id + ("+forced" if forced else "") + (f"@{generation}" if generation else "")
-    grammar = compile_grammar(text + (_FORCED if forced else ""), key, _packaged_text)
+    grammar = compile_grammar(text + (_FORCED if forced else ""), key, registry.packaged_text)
     if family.kind == "auto":
         for other in registry.list_families():
             if other.kind == "grammar":

@@ -196,9 +196,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 _CANONICAL = ("reasoning", "content", "head", "call", "param", "joint", "tail")
 
 
-def _read(
-    cls: type, entry: Mapping[str, object], where: str, required: tuple[str, ...]
-) -> dict[str, Any]:
+def _read(cls: type, entry: Mapping[str, object], where: str, required: tuple[str, ...]) -> dict[str, Any]:
     """The checked values of an entry, as keyword arguments of `cls`."""
     known = {f.name: str(f.type) for f in fields(cls)}
     values: dict[str, Any] = {}

@@ -42,6 +42,7 @@ __all__ = [
     "grammar_text",
     "hints",
     "list_families",
+    "packaged_text",
     "register_family",
 ]
 
@@ -425,8 +426,17 @@ def grammar_text(family: Family) -> str:
         return family.grammar
     if family.grammar not in _grammars():
         raise FamilyEntryError(f"{family.id}: grammar: there is no file {family.grammar!r}")
+    return packaged_text(family.grammar)
+
+
+def packaged_text(name: str) -> str:
+    """The text of a file beside the entries, such as a grammar that others import rules from.
+
+    Raises:
+        FileNotFoundError: there is none of this name.
+    """
     with _registry.lock:
-        return _registry.packaged().read(family.grammar)
+        return _registry.packaged().read(name)
 
 
 def generation() -> int:

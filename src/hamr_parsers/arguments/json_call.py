@@ -1,0 +1,443 @@
+"""One call as one JSON object, its keys in any order.
+
+Theory. `JsonCallReader` is a `JsonReader` that pauses at each member of the outermost object (and of a nested
+`"function": {...}`). The name is read here, since it must not be streamed and has rules of its own; the value of the
+arguments passes through as the JSON text that is given out; everything else is skipped. So mending, nesting
+and holding are those of `JsonReader`, with the whole object in view.
+
+Nothing is given out before the call is certain: `feed` returns with `status` "announce" once the name is
+complete and the arguments begin (or were read before it, or the object ends). The caller then looks at `name` and
+either feeds on or drops the reader; nothing behind that place was read. Arguments that stand before the name
+are kept in mended form, up to `max_held` characters of input.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Final
+
+from ..events import Diagnostic
+from .json_mend import Boundary
+from .json_nodes import Node, tree
+from .json_reader import JsonReader
+from .object_reader import Shape
+
+__all__ = ["BARE_CALL", "JsonCallReader"]
+
+NAMES: Final = frozenset(("name", "tool_name", "tool", "function", "function_name", "action"))
+ARGUMENTS: Final = frozenset(("arguments", "parameters", "args", "input", "action_input", "kwargs"))
+IDS: Final = frozenset(("id", "call_id", "tool_call_id"))
+IGNORED: Final = frozenset(("type",))
+
+_MAX_NAME = 256
+_BLANKS = re.compile(r"\s*+")
+_NAME_RUN = re.compile(r"""[^\s"'\\,\[\](){}<>]*+""")
+_BARE_NAME = re.compile(r"[A-Za-z_][\w.\-:/]*+")
+_NO_NAMES = frozenset(("null", "none", "true", "false", "undefined", "nan"))
+_ESCAPE = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
+_PARTIAL_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?+\Z")
+_MARKDOWN_ESCAPE = re.compile(r"\\[_.*\-]")
+
+
+def _prefixes(word: str) -> str:
+    """A pattern for `word` or, at the end of the text, the beginning of it."""
+    pattern = ""
+    for c in reversed(word):
+        pattern = f"{c}(?:{pattern}|\\Z)" if pattern else c
+    return pattern
+
+
+BARE_CALL: Final = re.compile(
+    r"\{\s{0,32}+(?:\Z|[\"']?+(?:\Z|(?:"
+    + "|".join(_prefixes(w) for w in sorted(NAMES | ARGUMENTS | IDS | IGNORED, key=len, reverse=True))
+    + r")(?:\Z|[\"']?+\s{0,8}+(?:\Z|([:=])))))"
+)
+"""May an object that begins here be a call? A match that ends with the text (without group 1) may still become one."""
+
+
+class JsonCallReader(JsonReader):
+    """Reads one call object from its opening brace.
+
+    Args:
+        boundary: as for `JsonReader`.
+        max_depth: brackets that may be open at once in the arguments.
+        bare: no marker stands before the object: a key before the arguments that no call has means that it is none.
+        max_held: how much of the input may be read before the call is certain, in characters.
+
+    Attributes:
+        status: "more" (all was read that can be), "announce", "failed" (`reason` says why), "done".
+        name, call_id: of the call, from its announcement on. `source_id`: an id that came after the arguments.
+        wrap_key: see `ObjectReader`; may be set at the announcement.
+        has_arguments: a key for the arguments was read.
+        arguments_done: the arguments were read to their own end.
+        out: the arguments' JSON text and diagnostics, from the announcement on.
+    """
+
+    __slots__ = (
+        "_announced",
+        "_buffer",
+        "_capture",
+        "_ended",
+        "_given",
+        "_limit",
+        "_parked",
+        "_phase",
+        "_piece",
+        "_quote_open",
+        "_read",
+        "_role",
+        "_shape",
+        "arguments_done",
+        "bare",
+        "call_id",
+        "has_arguments",
+        "max_held",
+        "name",
+        "reason",
+        "source_id",
+        "status",
+        "wrap_key",
+    )
+
+    def __init__(
+        self, boundary: Boundary | None = None, max_depth: int = 200, bare: bool = False, max_held: int = 1 << 20
+    ) -> None:
+        super().__init__(boundary, max_depth + 1, watch=1)
+        self.bare = bare
+        self.max_held = max_held
+        self.wrap_key = "input"
+        self.status = "more"
+        self.reason = ""
+        self.name: str | None = None
+        self.call_id: str | None = None
+        self.source_id: str | None = None
+        self.has_arguments = False
+        self.arguments_done = False
+        self._limit = max_depth
+        self._phase = "start"
+        self._role = ""
+        self._announced = False
+        self._ended = False
+        self._read = 0
+        self._piece: list[str] = []
+        self._quote_open: str | None = None
+        self._capture: list[str] = []
+        self._buffer: list[str | Diagnostic] = []
+        self._given = False
+        self._shape: Shape | None = None
+        self._parked: Node | None = None
+
+    # -- the caller's side -----------------------------------------------------------------------------
+
+    def feed(self, text: str, pos: int, final: bool) -> int:
+        if self.done:
+            return pos
+        if self._announced:
+            return self._go_on(text, pos, final)
+        left = self.max_held - self._read
+        if len(text) - pos > left:
+            limit = pos + left
+            new = self._go_on(text[:limit], pos, False)
+            if self.status == "more":
+                return self._fail("max-held", limit)
+        else:
+            new = self._go_on(text, pos, final)
+        self._read += new - pos
+        return new
+
+    def _fail(self, reason: str, pos: int) -> int:
+        self.status = "failed"
+        self.reason = reason
+        self.done = True
+        self._phase = "failed"
+        return pos
+
+    def _announce(self, pos: int) -> int:
+        self._announced = True
+        self.status = "announce"
+        return pos
+
+    def _go_on(self, text: str, pos: int, final: bool) -> int:
+        self.status = "more"
+        self._node, self._parked = self._parked or self._node, None
+        while True:
+            old = self._phase
+            pos = getattr(self, "_in_" + old)(text, pos, final)
+            if self.status != "more" or self._phase == old:
+                break
+        if self._node is not None and not (self._phase == "arguments" and self._streams):
+            self._node, self._parked = None, self._node
+        return pos
+
+    @property
+    def _streams(self) -> bool:
+        """The reader's output is the call's: nothing stands between."""
+        return self._announced and self._shape is None
+
+    # -- phases ----------------------------------------------------------------------------------------
+
+    def _in_start(self, text: str, pos: int, final: bool) -> int:
+        if pos >= len(text):
+            return self._fail("nothing there", pos) if final else pos
+        if text[pos] != "{":
+            return self._fail("no object", pos)
+        if self.bare:
+            found = BARE_CALL.match(text, pos)
+            if found is None or not found[1] and (final or found.end() < len(text)):
+                return self._fail("not the beginning of a call", pos + 1)
+            if not found[1]:
+                return pos
+        self._phase = "members"
+        return pos
+
+    def _in_members(self, text: str, pos: int, final: bool) -> int:
+        """Between the members, at their keys."""
+        while True:
+            if self._ended:
+                return self._finish(pos)
+            old = len(self.out)
+            pos = super().feed(text, pos, final)
+            self._sift(old)
+            if self.done:
+                self.done = False
+                self._ended = True
+                if self.name is None:
+                    return self._fail("no name", pos)
+                if not self._announced:
+                    return self._announce(pos)
+                continue
+            if self.pause is None:
+                return pos
+            if self._stack.depth < self.watch:
+                self._watch(1)
+            if self.pause == "key":
+                return self._at_key(pos)
+
+    def _sift(self, old: int) -> None:
+        """Drop the text of the object itself, keep the diagnostics."""
+        self.out[old:] = [item for item in self.out[old:] if not isinstance(item, str)]
+
+    def _watch(self, level: int) -> None:
+        """Pause at the members of this level from now on."""
+        self.watch = level
+        self.max_depth = self._limit + level
+        stack = tree(self.max_depth, level, "[" in self._first).root
+        for kind in self._stack.path():
+            stack = stack.push(kind)
+        self._stack = stack
+
+    def _at_key(self, pos: int) -> int:
+        key = self.key
+        self._hold.clear()
+        self._capture.clear()
+        self._phase = "value"
+        self._role = ""
+        if key in NAMES and self.name is None:
+            self._phase = "function" if key == "function" and self.watch == 1 else "name"
+        elif key in ARGUMENTS and not self.has_arguments:
+            self.has_arguments = True
+            self._phase = "before"
+        elif key in IDS:
+            self._role = "id"
+        elif key not in IGNORED:
+            if self.bare and not self.has_arguments:
+                return self._fail(f"a call has no {key!r}", pos)
+            here = self.base + pos
+            self.out.append(Diagnostic("extra-key", f"a call has no {key!r}", here, here))
+            self.recovered = True
+        return pos
+
+    def _in_function(self, text: str, pos: int, final: bool) -> int:
+        """`"function":` holds a name or the call itself."""
+        pos = _BLANKS.match(text, pos).end()  # type: ignore[union-attr]
+        if pos < len(text) and text[pos] == "{":
+            self._watch(2)
+            self._phase = "members"
+        elif pos < len(text) or final:
+            self._phase = "name"
+        return pos
+
+    def _in_name(self, text: str, pos: int, final: bool) -> int:
+        n = len(text)
+        if self._quote_open is None:
+            pos = _BLANKS.match(text, pos).end()  # type: ignore[union-attr]
+            if pos >= n:
+                return self._fail("no name", pos) if final else pos
+            c = text[pos]
+            if c in "\"'":
+                if c == "'":
+                    self._note("single-quotes", "a string in single quotes", pos, pos + 1)
+                self._quote_open = c
+                pos += 1
+            elif _BARE_NAME.match(c):
+                self._note("unquoted-value", "a name without quotes", pos, pos)
+                self._quote_open = ""
+            else:
+                return self._fail("the name is no string", pos)
+        if self._quote_open == "":
+            m = _BARE_NAME.match(text, pos) if not self._piece else re.compile(r"[\w.\-:/]*+").match(text, pos)
+            if m is not None:
+                self._piece.append(m[0])
+                pos = m.end()
+            if self._too_long():
+                return self._fail("the name is too long", pos)
+            if pos >= n and not final:
+                return pos
+            if final and pos >= n or text[pos] not in ",}" and not text[pos].isspace():
+                return self._fail("the name is not complete", pos)
+            if "".join(self._piece).lower() in _NO_NAMES:
+                return self._fail("the name is no string", pos)
+            return self._named(pos)
+        while True:
+            m = _NAME_RUN.match(text, pos)
+            assert m is not None
+            if m[0]:
+                self._piece.append(m[0])
+                pos = m.end()
+                if self._too_long():
+                    return self._fail("the name is too long", pos)
+            if pos >= n:
+                return self._fail("the name is not complete", pos) if final else pos
+            c = text[pos]
+            if c == self._quote_open:
+                pos += 1
+                break
+            if c == "\\":
+                m = _ESCAPE.match(text, pos)
+                if m is not None:
+                    self._piece.append(m[0])
+                elif _PARTIAL_ESCAPE.match(text, pos) and not final:
+                    return pos
+                else:
+                    m = _MARKDOWN_ESCAPE.match(text, pos)
+                    if m is None:
+                        return self._fail("a backslash in the name", pos)
+                    self._note("bad-escape", "a backslash in the name was dropped", pos, pos + 1)
+                    self._piece.append(m[0][1:])
+                pos = m.end()
+                continue
+            if c in ",\n":
+                self._note("missing-quote", "a closing quote was left out", pos, pos)
+                break
+            return self._fail("no name has blanks, quotes or brackets", pos)
+        return self._named(pos)
+
+    def _too_long(self) -> bool:
+        return sum(map(len, self._piece)) > _MAX_NAME * 6
+
+    def _named(self, pos: int) -> int:
+        name: str = json.loads('"' + "".join(self._piece) + '"')
+        self._piece.clear()
+        if not 0 < len(name) <= _MAX_NAME:
+            return self._fail("the name is empty or too long", pos)
+        self.name = name
+        self._lex = "A"
+        self._floor = -1
+        self._hold.clear()
+        self._phase = "members"
+        if self.has_arguments:
+            # they came before it
+            self._announce(pos)
+        return pos
+
+    def _note(self, code: str, message: str, start: int, end: int) -> None:
+        self.recovered = True
+        self.out.append(Diagnostic(code, message, self.base + start, self.base + end))
+
+    def _in_value(self, text: str, pos: int, final: bool) -> int:
+        """In the value of an id, or of a key that does not matter."""
+        old = len(self.out)
+        pos = super().feed(text, pos, final)
+        if self._role == "id" and sum(map(len, self._capture)) <= _MAX_NAME * 6:
+            self._capture += [item for item in self.out[old:] if isinstance(item, str)]
+        self._sift(old)
+        if self.done or self.pause is not None:
+            if self.pause is not None and self._role == "id":
+                self._identify()
+            if self.done:
+                self.done = False
+                self._ended = True
+                if self.name is None:
+                    return self._fail("no name", pos)
+                if not self._announced:
+                    self._phase = "members"
+                    return self._announce(pos)
+            self._phase = "members"
+        return pos
+
+    def _identify(self) -> None:
+        try:
+            ident = json.loads("".join(self._capture))
+        except ValueError:
+            return
+        if isinstance(ident, int) and not isinstance(ident, bool):
+            ident = str(ident)
+        if isinstance(ident, str) and 0 < len(ident) <= _MAX_NAME:
+            if self._announced:
+                self.source_id = ident
+            else:
+                self.call_id = ident
+
+    def _in_before(self, text: str, pos: int, final: bool) -> int:
+        """Before the first character of the arguments."""
+        pos = _BLANKS.match(text, pos).end()  # type: ignore[union-attr]
+        if pos >= len(text) and not final:
+            return pos
+        if pos < len(text) and self._at(text, pos, final) is None:
+            return pos
+        if self.name is not None and not self._announced:
+            return self._announce(pos)
+        if pos < len(text) and text[pos] != "{":
+            self._shape = Shape(self.wrap_key, self._limit, self.base + pos)
+        self._phase = "arguments"
+        return pos
+
+    def _in_arguments(self, text: str, pos: int, final: bool) -> int:
+        pos = super().feed(text, pos, final)
+        shape = self._shape
+        ended = self.pause is not None or self.done and not self.cut
+        if shape is not None:
+            items = self.out[:]
+            self.out.clear()
+            shape.take(items, self.out)
+            if ended:
+                shape.end(self.out)
+            elif self.done:
+                self.closing = shape.cut(self.closing, self.out)
+            self.recovered = self.recovered or shape.recovered
+        if not self._announced:
+            self._buffer += self.out
+            self.out.clear()
+        elif self.out:
+            self._given = True
+        if ended:
+            self.arguments_done = self.pause is not None
+            self._given = True
+            self._phase = "members"
+            self._shape = None
+        if self.done:
+            if self.name is None:
+                return self._fail("no name", pos)
+            if ended:
+                self._ended = True
+                self.done = False
+            else:
+                self.status = "done"
+        return pos
+
+    def _finish(self, pos: int) -> int:
+        """The object has ended, and the call was announced."""
+        if self._buffer:
+            self.out[:0] = self._buffer
+            self._buffer.clear()
+        if self._given:
+            self.cut = False
+            self.closing = ""
+        elif self.cut:
+            self.closing = "{}"
+        else:
+            self.out.append("{}")
+        self.done = True
+        self.status = "done"
+        return pos
