@@ -49,8 +49,11 @@ class Markers:
         return have == self.closer
 
     def ends_string(self, text: str, pos: int, final: bool) -> bool | None:
-        while pos < len(text) and text[pos] in "\r\n ":
+        limit = pos + 48
+        while pos < min(limit, len(text)) and text[pos] in "\r\n ":
             pos += 1
+        if pos == limit:
+            return False
         if pos == len(text):
             return False if final else None
         found = self.at(text, pos, final)

@@ -645,6 +645,11 @@ def openings(family: str) -> list[tuple[str, dict[str, Any]]]:
         if expect.get("reasoning") and record["thinking"] is not False:
             spellings.add(expect["reasoning"].split()[0])
         for spelling in sorted(spellings):
-            if len(spelling) >= 4 and spelling.isalpha() and text.count(spelling) == 1:
-                found.append((text[: text.index(spelling) + len(spelling)], record))
+            if len(spelling) < 4 or not spelling.isalpha() or text.count(spelling) != 1:
+                continue
+            before = text[: text.index(spelling) + len(spelling)]
+            calls = expect.get("calls") or []
+            # arguments written before their name are held until it comes
+            if spelling == (expect.get("reasoning") or "").split(" ")[0] or any(c["name"] in before for c in calls):
+                found.append((before, record))
     return found

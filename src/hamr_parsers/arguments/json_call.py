@@ -32,7 +32,7 @@ IGNORED: Final = frozenset(("type",))
 
 _MAX_NAME = 256
 _BLANKS = re.compile(r"\s*+")
-_NAME_RUN = re.compile(r"""[^\s"'\\,\[\](){}<>]*+""")
+_NAME_RUN = re.compile(r"""[^\s\x00-\x1f"'\\,\[\](){}<>]*+""")
 _BARE_NAME = re.compile(r"[A-Za-z_][\w.\-:/]*+")
 _NO_NAMES = frozenset(("null", "none", "true", "false", "undefined", "nan"))
 _ESCAPE = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
@@ -160,12 +160,20 @@ class JsonCallReader(JsonReader):
 
     def _go_on(self, text: str, pos: int, final: bool) -> int:
         self.status = "more"
-        self._node, self._parked = self._parked or self._node, None
+        if self._parked is not None:
+            self._node, self._parked = self._parked, None
+        if self._buffer:
+            # nothing is given out before the announcement
+            self.out[:0] = self._buffer
+            self._buffer.clear()
         while True:
             old = self._phase
             pos = getattr(self, "_in_" + old)(text, pos, final)
             if self.status != "more" or self._phase == old:
                 break
+        if self.out and (not self._announced or self.status == "announce"):
+            self._buffer += self.out
+            self.out.clear()
         if self._node is not None and not (self._phase == "arguments" and self._streams):
             self._node, self._parked = None, self._node
         return pos
@@ -388,28 +396,30 @@ class JsonCallReader(JsonReader):
             return pos
         if self.name is not None and not self._announced:
             return self._announce(pos)
-        if pos < len(text) and text[pos] != "{":
+        if pos >= len(text):
+            self.cut = self._ended = True
+            self._phase = "members"
+            return pos if self.name is not None else self._fail("no name", pos)
+        if text[pos] != "{":
             self._shape = Shape(self.wrap_key, self._limit, self.base + pos)
         self._phase = "arguments"
         return pos
 
     def _in_arguments(self, text: str, pos: int, final: bool) -> int:
+        old = len(self.out)
         pos = super().feed(text, pos, final)
         shape = self._shape
         ended = self.pause is not None or self.done and not self.cut
         if shape is not None:
-            items = self.out[:]
-            self.out.clear()
+            items = self.out[old:]
+            del self.out[old:]
             shape.take(items, self.out)
             if ended:
                 shape.end(self.out)
             elif self.done:
                 self.closing = shape.cut(self.closing, self.out)
             self.recovered = self.recovered or shape.recovered
-        if not self._announced:
-            self._buffer += self.out
-            self.out.clear()
-        elif self.out:
+        if any(isinstance(item, str) for item in self.out[old:]):
             self._given = True
         if ended:
             self.arguments_done = self.pause is not None
@@ -428,9 +438,6 @@ class JsonCallReader(JsonReader):
 
     def _finish(self, pos: int) -> int:
         """The object has ended, and the call was announced."""
-        if self._buffer:
-            self.out[:0] = self._buffer
-            self._buffer.clear()
         if self._given:
             self.cut = False
             self.closing = ""

@@ -111,7 +111,7 @@ def _keylike(text: str, i: int, end: int, edge: bool | None) -> bool | None:
     if k >= end or text[k] != quote:
         return edge
     k = _BLANKS.match(text, k + 1, end).end()  # type: ignore[union-attr]
-    return edge if k >= end else text[k] in ":="
+    return edge if k >= end else text[k] in ":={["
 
 
 def _identkey(text: str, i: int, end: int, edge: bool | None, also: str = "") -> bool | None:
@@ -253,7 +253,7 @@ class Mender:
         if self._stack.depth == 0 and lex in ("t", "W", "G"):
             self.closing = "null"
         else:
-            quote = '"' if lex in ("S", "U") and self._stack.depth >= floor else ""
+            quote = '"' if lex in ("S", "D", "U") and self._stack.depth >= floor else ""
             self.closing = quote + self._stack.closers(floor)
         if lex == "J":
             self._end_junk(i)
@@ -302,7 +302,7 @@ class Mender:
         while True:
             lex = self._lex
             if i > self._floor and not self._hold:
-                if lex == "S":
+                if lex == "S" or lex == "D":
                     fast = self._quote == '"'
                 else:
                     fast = lex in _FAST and self._stack.depth > self.watch
@@ -447,7 +447,7 @@ class Mender:
             return MORE
         c = text[i]
         line = any("\n" in g for g in self._gap)
-        ends: bool | None = at or line or c in ",]}\"'"
+        ends: bool | None = at or line or c in ",]}{[\"'"
         if not ends:
             if self._stack.kind == "[":
                 ends = c in _STARTS or bool(_LITERAL.match(text, i))
@@ -457,10 +457,10 @@ class Mender:
                 if ends is None:
                     return MORE
         if ends:
-            gap = "".join(g if g.isascii() else " " for g in self._gap)
+            gap = "".join(c for g in self._gap for c in g if c in " \t\n\r")
             self._put_scalar(found, i)
             if gap and not self.done:
-                (self._hold if self._hold else self.out).append(_JSON_BLANKS.match(gap).group())  # type: ignore[union-attr]
+                self.out.append(gap)
             return i
         return self._start_bare(i)
 
@@ -861,7 +861,7 @@ class Mender:
     # -- strings ---------------------------------------------------------------------------------------
 
     def _step_string(self, text: str, i: int, final: bool) -> int:
-        """`S` in a value, `K` in a key."""
+        """`S` in a value, `D` in one that has had a quote which was not escaped, `K` in a key."""
         n = len(text)
         if i >= n:
             return self._cut_off(i)
@@ -895,6 +895,8 @@ class Mender:
                     return i
             self._mend("inner-quote", "a quote inside a string was not escaped", i, i + 1)
             sink.append('\\"' if c == '"' else c)
+            if not is_key:
+                self._lex = "D"
             return i + 1
         if c == '"':
             sink.append('\\"')
@@ -981,10 +983,10 @@ class Mender:
                     stack = stack.pop().pop()
             closed = True
             if not stack.depth:
-                if not bad:
+                if not bad and self._lex != "D":
                     return j >= self._floor
                 j = _BLANKS.match(text, j + 1, end).end()  # type: ignore[union-attr]
-                return edge if j >= end else text[j] != '"'
+                return edge if j >= end else text[j] not in "\"'" and (bad or text[j] != ",")
             j = _BLANKS.match(text, j + 1, end).end()  # type: ignore[union-attr]
             if j >= end:
                 return edge
@@ -1069,4 +1071,5 @@ _STEPS = {
     "c": Mender._step_colon,
     "K": Mender._step_string,
     "S": Mender._step_string,
+    "D": Mender._step_string,
 }

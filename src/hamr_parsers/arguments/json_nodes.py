@@ -131,12 +131,12 @@ class Node(dict[str, "Node"]):
         super().__init__()
         self.lex = lex
         self.stack = stack
-        self.plain = lex == "S"
+        self.plain = lex == "S" or lex == "D"
         self.stop = lex in ("A", "Aq") and stack.depth <= stack.tree.watch
         self.mark = 0
         self.safe: Node = self
         self.memo: dict[str, Step | None] = {}
-        if lex in ("S", "A", "k0") or (lex == "v0" and not stack.tree.doubtful):
+        if lex in ("S", "D", "A", "k0") or (lex == "v0" and not stack.tree.doubtful):
             self.mark = 1
         elif lex in ("k,", "v,"):
             self.mark = 2
@@ -232,6 +232,13 @@ def _next(node: Node, ch: str) -> Node:
     """The node after `ch`; the grammar of JSON (RFC 8259), one state a paragraph."""
     lex = node.lex
     stack = node.stack
+    if lex == "D":
+        # a string that has had an unescaped quote: whether the next one ends it needs a closer look
+        if ch == '"':
+            return ERROR
+        if ch == "\\":
+            return stack.node("D\\")
+        return node if ch >= " " else ERROR
     if lex == "S" or lex == "H":
         if ch == '"':
             return stack.node("Aq")
@@ -244,16 +251,17 @@ def _next(node: Node, ch: str) -> Node:
         if ch == "\\":
             return stack.node("K\\")
         return node if ch >= " " else ERROR
-    if lex in ("S\\", "K\\"):
+    if lex in ("S\\", "K\\", "D\\"):
         if ch in '"\\/bfnrt':
             return stack.node(lex[0])
         return stack.node(lex[0] + "u0") if ch == "u" else ERROR
-    if lex[0] in "SK":
+    if lex[0] in "SKD":
         if ch not in HEX:
             return ERROR
-        # \uD800-\uDBFF wait for their second half (only in values: keys are held anyway)
-        if lex == "Su0" and ch in "dD":
-            return stack.node("Sd1")
+        # \uD800-\uDBFF wait for their second half (only in values: keys are held anyway, and the rare strings
+        # of state D leave them to the careful half)
+        if lex[1:] == "u0" and lex[0] != "K" and ch in "dD":
+            return stack.node("Sd1") if lex[0] == "S" else ERROR
         if lex == "Sd1":
             return stack.node("Sd2" if ch in "89abAB" else "Su2")
         if lex == "Sd2":

@@ -191,7 +191,7 @@ class JsonReader(Mender):
         node = self._safe if self._held else self._node
         assert node is not None
         self.done = self.cut = True
-        self.closing = ('"' if node.lex == "S" else "") + node.stack.closers(self.watch)
+        self.closing = ('"' if node.plain else "") + node.stack.closers(self.watch)
         self._held.clear()
         self._node = None
 

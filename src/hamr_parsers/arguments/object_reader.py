@@ -113,6 +113,7 @@ class Shape:
         if not inner.done:
             text = self._rest + text
             pos = inner.feed(text, 0, final)
+            inner.base += pos
             self._rest = text[pos:]
             self._move(inner, out)
             if not inner.done:
@@ -203,7 +204,8 @@ class ObjectReader(JsonReader):
         shape = self._shape
         if shape is None:
             return super().feed(text, pos, final)
-        self._node, self._parked = self._parked, None
+        if self._parked is not None:
+            self._node, self._parked = self._parked, None
         pos = super().feed(text, pos, final)
         self._node, self._parked = None, self._node
         items = self.out[:]

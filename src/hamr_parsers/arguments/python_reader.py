@@ -187,6 +187,7 @@ class PythonArgumentsReader:
         "_pending",
         "_positional",
         "_quote",
+        "_quoted_keys",
         "_raw",
         "_role",
         "_run",
@@ -239,6 +240,7 @@ class PythonArgumentsReader:
         self._param: ParamSchema | None = None  # of that key
         self._at_start = False  # the comment stands before a member
         self._colons = False  # an argument's name was followed by a colon
+        self._quoted_keys = False  # an argument's name was in quotes
         self._stars = False  # `**` stands before the item
         self._positional = 0
         self._start = 0  # absolute offset of the string or bare text that is being read
@@ -612,6 +614,7 @@ class PythonArgumentsReader:
             return pos
         if self._role == _IS_ITEM:
             self._role = _IS_KEY
+            self._quoted_keys = True
             self._end_string(pos)
         if marker or ch == "," or ch in _CLOSERS:
             self._no_value(pos)
@@ -744,17 +747,13 @@ class PythonArgumentsReader:
             return self._add_one(ch, pos)
         if self._blanks:  # two words: one text, or two members without a comma
             apart: bool | None = False
-            if role == _IS_JUNK:
-                if kind == _ARGS:
-                    limit, full = _window(text, pos, final)
-                    apart = _names_argument(text, pos, limit, full, self._colons)
-            elif role != _IS_KEY:
-                apart = self._is_scalar()
-                if not apart and kind == _ARGS and role == _IS_VALUE:
-                    limit, full = _window(text, pos, final)
-                    apart = _names_argument(text, pos, limit, full, self._colons)
-                elif not apart and kind in (_DICT, _MERGED):
-                    apart = ch in "\"'"
+            if ch == "#" and self._is_scalar():
+                apart = True
+            elif kind == _ARGS:
+                limit, full = _window(text, pos, final)
+                apart = _names_argument(text, pos, limit, full, self._colons)
+            elif role == _IS_VALUE:
+                apart = self._is_scalar() or (kind in (_DICT, _MERGED) and ch in "\"'")
             if apart is None:
                 return -1
             if apart:
@@ -1175,7 +1174,7 @@ class PythonArgumentsReader:
         if at >= limit:
             return True if full else None
         ch = text[at]
-        if ch in ")]}*#" or ch == self._closer:
+        if ch in ")]}*#" or ch == self._closer or (self._quoted_keys and ch in "\"'"):
             return True
         marker = self._marker(text, at, final)
         if marker is None or marker:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 MANY_RECORDS = 500
+SHORT = 150  # characters of a value in a failure
 
 EPILOG = """
 **Examples**
@@ -123,7 +124,7 @@ def run(record: CaseRecord, seed: int) -> tuple[str, str] | None:
     kwargs: dict[str, Any] = {"parser": record.parser, "tools": record.tools}
     if record.thinking is not None:
         kwargs["starts_in_reasoning"] = record.thinking
-    first: tuple[object, ...] | None = None
+    first: dict[str, object] | None = None
     try:
         for how, pieces in _ways(record, seed):
             message = _parse(pieces, kwargs)
@@ -133,8 +134,9 @@ def run(record: CaseRecord, seed: int) -> tuple[str, str] | None:
             told = _told(message)
             if first is None:
                 first = told
-            elif told != first:
-                return how, "the result differs from that in one piece"
+            for key, value in told.items():
+                if value != first[key]:
+                    return how, f"{key} {_short(value)}, but in one piece {_short(first[key])}"
     except HamrParsersError as error:
         return "set-up", str(error)
     return None
@@ -158,13 +160,20 @@ def _parse(pieces: list[str], kwargs: dict[str, Any]) -> hp.ParsedMessage:
     return stream.message
 
 
-def _told(message: hp.ParsedMessage) -> tuple[object, ...]:
-    return (
-        message.content,
-        message.reasoning,
-        [(call.name, call.arguments, call.complete) for call in message.tool_calls],
-        [(d.code, d.start, d.end) for d in message.diagnostics],
-    )
+def _told(message: hp.ParsedMessage) -> dict[str, object]:
+    """What chunking must not change: everything but generated ids."""
+    return {
+        "content": message.content,
+        "reasoning": message.reasoning,
+        "calls": [(call.name, call.arguments, call.complete) for call in message.tool_calls],
+        "finish_reason": message.finish_reason,
+        "diagnostics": [(d.code, d.start, d.end) for d in message.diagnostics],
+    }
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= SHORT else text[:SHORT] + "..."
 
 
 def _read(paths: list[str]) -> tuple[list[CaseRecord], int]:

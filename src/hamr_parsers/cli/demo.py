@@ -192,13 +192,14 @@ def _play(console: Console, family: hp.Family, record: CaseRecord, seconds: floa
     pieces = token_like(record.text)
     stream, told, raw = _stream(record), Told(), ""
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
-        for piece in pieces:
+        start = time.monotonic()
+        for number, piece in enumerate(pieces, 1):
             raw += piece
             for event in stream.feed(piece):
                 told.take(event)
             if seconds:
                 live.update(_columns(raw, told, console.height - 2), refresh=True)
-                time.sleep(seconds / len(pieces))
+                time.sleep(max(0.0, start + seconds * number / len(pieces) - time.monotonic()))
         for event in stream.close():
             told.take(event)
         live.update(_columns(raw, told, None), refresh=True)

@@ -19,10 +19,12 @@ class OpenCall:
     """A call from its name to its end. Not announced yet as long as `index` is -1."""
 
     __slots__ = (
+        "at",
         "call_id",
         "diagnostics",
         "index",
         "key",
+        "key_at",
         "keys",
         "levels",
         "members",
@@ -38,6 +40,8 @@ class OpenCall:
     def __init__(self) -> None:
         self.index = -1
         self.name = ""
+        self.at = 0  # offset of the name
+        self.key_at = 0  # offset of the key
         self.call_id: str | None = None
         self.source_id: str | None = None
         self.key: str | None = None  # of the member whose value has not given anything yet

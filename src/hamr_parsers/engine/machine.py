@@ -54,7 +54,7 @@ from .call import OpenCall
 from .flow import MANY, Flow
 from .grammar import Grammar
 from .start import Segment, Start
-from .table import VALUES, Node, start_node
+from .table import VALUES, Node, Scan, start_node
 
 __all__ = ["Dialect", "Machine", "Settings"]
 
@@ -157,6 +157,7 @@ class Machine:
         "_t2",
         "_t3",
         "_t4",
+        "_turn_at",
         "_turn_ended",
         "_wait",
     )
@@ -204,6 +205,7 @@ class Machine:
         self._after_call = False
         self._fence = 0
         self._turn_ended = False
+        self._turn_at = 0
         self._role_played = False
         self._decoder: codecs.IncrementalDecoder | None = None
         self._diagnostics: list[Diagnostic] = []
@@ -261,9 +263,9 @@ class Machine:
                     chunk = body
                 body = body.rstrip()
                 flow = self._flow
+                if not body:
+                    return self._hold(chunk)
                 if body is not chunk:
-                    if not body:
-                        return self._hold(chunk)
                     tail = chunk[len(body) :]
                     if flow.blanks:
                         body = flow.take_blanks() + body
@@ -522,6 +524,10 @@ class Machine:
 
     def _text(self, text: str) -> None:
         """Free text: give it out, but for blanks at its end."""
+        if self._after_call and not self._flow.begun:
+            inner = text.lstrip()  # nothing stood before the call: the blanks behind it are framing
+            self._span("markup", len(text) - len(inner))
+            text = inner
         body = text.rstrip()
         if body:
             node = self._node
@@ -530,7 +536,7 @@ class Machine:
                 self._node = node.begun
             if self._turn_ended:
                 self._turn_ended = False
-                self._diagnose("text-after-end", "text after the end of the turn", self._base, self._base)
+                self._diagnose("text-after-end", "text after the end of the turn", self._turn_at, self._turn_at)
             self._span(self._flow.kind, len(body))
             self._give_out(body)
         tail = text[len(body) :]
@@ -539,9 +545,6 @@ class Machine:
 
     def _hold_blanks(self, blanks: str) -> None:
         flow = self._flow
-        if self._after_call and not flow.begun:
-            self._span("markup", len(blanks))  # nothing stood before the call: the blanks behind it are framing
-            return
         note = self._span("markup", len(blanks))
         if note is not None:
             note[2] = flow  # becomes the flow's text if more of it comes
@@ -722,10 +725,10 @@ class Machine:
         for note in notes:
             self._report(note)
         if repeated:
-            self._diagnose("repeated-id", f"the id {call.source_id!r} was used before", self._base, self._base)
+            self._diagnose("repeated-id", f"the id {call.source_id!r} was used before", call.at, call.at)
         tools = self._settings.tools
         if tools is not None and not tools.declared(call.name):
-            self._diagnose("undeclared-tool", f"no tool {call.name!r} was declared", self._base, self._base)
+            self._diagnose("undeclared-tool", f"no tool {call.name!r} was declared", call.at, call.at)
         return True
 
     def _end_call(self, complete: bool, closing: str = "") -> None:
@@ -739,6 +742,8 @@ class Machine:
                 closing += call.closing()
         if not complete:
             self._diagnose("cut", "the call was cut off: the arguments' end is missing", self._at, self._at)
+        if not (closing or call.pieces or call.streamed):
+            closing = "{}"
         arguments = "".join(call.pieces) + closing if self._settings.collect else ""
         result = ToolCall(
             id=call.call_id or "",
@@ -858,10 +863,11 @@ class Machine:
             self._take(buf[pos], "markup")
             self._diagnose("extra-closer", f"{buf[pos]!r} closes nothing", self._base + pos, self._base + pos + 1)
             return pos + 1
-        path = node.path_to("CONTENT") or ()
-        self._mend(path, pos)
-        if not path:
-            raise AssertionError(f"{node} has no way to content")
+        path = node.path_to("CONTENT")
+        if path is None:
+            self._node = node.unwound
+        else:
+            self._mend(path, pos)
         self._enter()
         return pos
 
@@ -897,9 +903,7 @@ class Machine:
         assert self._node is not None
         self._at = self._base + pos
         self._end_call(False)
-        path = self._node.path_to("CONTENT") or ()
-        for t in path:
-            self._shift(t)
+        self._node = self._node.unwound
         self._enter()
 
     # -- phases -------------------------------------------------------------------------------------------------------
@@ -1038,6 +1042,7 @@ class Machine:
             self._shift(terminal)
             self._enter()
             self._turn_ended = True
+            self._turn_at = self._base + end
             return end
         if terminal == "ROLE":
             if not self._turn_ended:
@@ -1248,6 +1253,10 @@ class Machine:
             if match is MORE:
                 self._wait = True
                 return pos
+            if final and _is_cut(scan, match, buf, pos):
+                self._take(buf[pos:], "markup")
+                self._wait = True
+                return len(buf)
             if match is not None:
                 return self._marker(match[0], buf, pos, match[1], final)
         for term in node.readers:
@@ -1306,7 +1315,7 @@ class Machine:
         if call.index < 0:
             status = reader.status
             if status == "announce":
-                call.name, call.call_id = reader.name, reader.call_id
+                call.name, call.call_id, call.at = reader.name, reader.call_id, self._base + new
                 tools = self._settings.tools
                 tool = tools.tool(call.name) if tools is not None else None
                 reader.wrap_key = (tool.only_required if tool else None) or "input"
@@ -1422,7 +1431,7 @@ class Machine:
         if not text or end - pos > _NAME_SIZE or open_end:
             self._phase = TIGHT
             return self._unexpected(buf, pos, final)
-        if not self._name(term, text):
+        if not self._name(term, text, self._base + pos):
             self._take(buf[pos:end], "name")
             self._fail(self._base + end)
             return end
@@ -1431,12 +1440,13 @@ class Machine:
         self._enter()
         return end
 
-    def _name(self, term: str, text: str) -> bool:
+    def _name(self, term: str, text: str, offset: int) -> bool:
         """A capture is complete. False: a doubtful start that may not call this name."""
         call = self._call
         if call is None:
             call = self._call = OpenCall()
         if term == "KEY":
+            call.key_at = offset
             if "member" in self._meanings():
                 self._delta(call.open_member(text, self._is_array))
             else:
@@ -1445,6 +1455,7 @@ class Machine:
         if term == "CALL_ID":
             call.call_id = text
             return True
+        call.at = offset
         if term == "INDEXED_NAME":
             call.call_id = text
             head, colon, tail = text.rpartition(":")
@@ -1501,6 +1512,11 @@ class Machine:
             at = found.start()
             match = scan.automaton.match(buf, at, final)
             if match is None:
+                if final and _is_cut(scan, match, buf, at):
+                    self._value_text(buf[pos:at], pos)
+                    self._take(buf[at:], "markup")
+                    self._wait = True
+                    return len(buf)
                 at += 1
                 continue
             verdict = self._closes(match[0], buf, match[1], final) if isinstance(match, tuple) else None
@@ -1597,7 +1613,7 @@ class Machine:
         assert call is not None
         if call.key is not None and any(isinstance(item, str) and item for item in value.out):
             if call.key in call.keys:
-                self._diagnose("duplicate-key", f"the key {call.key!r} comes twice", value.base, value.base)
+                self._diagnose("duplicate-key", f"the key {call.key!r} comes twice", call.key_at, call.key_at)
             call.keys.add(call.key)
             value.out.insert(0, call.opening())
         self._drain(value)
@@ -1655,6 +1671,11 @@ class Machine:
                 self._release(flow)
         for other in (self._content, self._reasoning):
             self._drop_blanks(other)
+
+
+def _is_cut(scan: Scan, match: Any, buf: str, pos: int) -> bool:
+    """Whether the text ends within a marker that stands at `pos`: debris of a call, not text."""
+    return (match is None or match[1] < len(buf)) and scan.automaton.match(buf, pos, False) is MORE
 
 
 def _escape(chunk: str) -> str:

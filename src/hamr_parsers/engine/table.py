@@ -169,6 +169,16 @@ class Node:
         self._paths[terminal] = found
         return found
 
+    @cached_property
+    def unwound(self) -> Node:
+        """The innermost place around this one where content is legal, for when no closer leads there."""
+        for size in range(len(self.stack), 0, -1):
+            node = intern(self.grammar, self.stack[:size], self.end, self.entered_by if size == len(self.stack) else "")
+            edge = node.shift("CONTENT")
+            if edge is not None:
+                return node
+        return start_node(self.grammar, False)
+
     # -- what the scanner needs to know -------------------------------------------------------------------------------
 
     @cached_property
@@ -214,11 +224,9 @@ class Node:
     @cached_property
     def reachable(self) -> tuple[str, ...]:
         """Markers that may come here, first those that the table accepts, then those that a mended closer allows."""
-        near = self.accepts
-        return (
-            *near,
-            *(m for m in self.grammar.markers if m not in near and self.path_to(m) is not None),
-        )
+        near, literals = self.accepts, self.grammar.literals
+        far = (m for m in self.grammar.markers if m not in near and len(literals[m]) > 1)
+        return (*near, *(m for m in far if self.path_to(m) is not None))
 
     @cached_property
     def tight_scan(self) -> Scan:
