@@ -667,7 +667,7 @@ def test_max_held_gives_text_back(tools: Any) -> None:
     "options",
     [
         {"recovery": "sometimes"}, {"calls_in_reasoning": "maybe"},
-        {"tool_choice": "perhaps_not_declared"}, {"max_depth": 0},
+        {"max_depth": 0},
         {"max_held": -1}, {"unknown_option": 1},
     ],
 )  # fmt: skip

@@ -132,7 +132,9 @@ def read(text: str, **options: Any) -> Outcome:
     whole = Outcome([text], **options)
     for pieces in (list(text), [text[i : i + 3] for i in range(0, len(text), 3)]):
         for fast in (False, True):
-            assert Outcome(pieces, fast=fast, **options).all() == whole.all(), "the result depends on the cutting"
+            assert Outcome(pieces, fast=fast, **options).all() == whole.all(), (
+                "the result depends on the cutting"
+            )
     return whole
 
 
@@ -145,7 +147,10 @@ def read(text: str, **options: Any) -> Outcome:
         ("city='Paris',days=2,)", {"city": "Paris", "days": 2}),
         ("\n    path = 'a',\n    text = 'b',\n)", {"path": "a", "text": "b"}),
         ("opts={'a': [1, None]})", {"opts": {"a": [1, None]}}),
-        ("a=True, b=False, c=None, d=true, e=false, f=null)", dict(zip("abcdef", [True, False, None] * 2, strict=True))),
+        (
+            "a=True, b=False, c=None, d=true, e=false, f=null)",
+            dict(zip("abcdef", [True, False, None] * 2, strict=True)),
+        ),
         # numbers
         ("a=-1, b=+2, c=- 3)", {"a": -1, "b": 2, "c": -3}),
         ("a=.5, b=5., c=-0.5, d=1e5, e=1E-7)", {"a": 0.5, "b": 5.0, "c": -0.5, "d": 1e5, "e": 1e-7}),
@@ -157,12 +162,15 @@ def read(text: str, **options: Any) -> Outcome:
         (r"a='\ud83d\ude00')", {"a": "\U0001f600"}),
         (r"a='\d+\.\w \N{DASH}')", {"a": r"\d+\.\w \N{DASH}"}),
         ("a='one\\\ntwo\\\r\nthree')", {"a": "onetwothree"}),
-        (r"""a=r'\d\'', b=f'x', c=u"y", d=b'z', e=Rb'\n')""", {"a": r"\d\'", "b": "x", "c": "y", "d": "z", "e": r"\n"}),
-        ('a="""one\n"two" \'\'\'\n""", b=\'\'\'x\'\'\')', {"a": "one\n\"two\" '''\n", "b": "x"}),
+        (
+            r"""a=r'\d\'', b=f'x', c=u"y", d=b'z', e=Rb'\n')""",
+            {"a": r"\d\'", "b": "x", "c": "y", "d": "z", "e": r"\n"},
+        ),
+        ("a=\"\"\"one\n\"two\" '''\n\"\"\", b='''x''')", {"a": "one\n\"two\" '''\n", "b": "x"}),
         ("a='', b=\"\", c='''''')", {"a": "", "b": "", "c": ""}),
         ("a='x' 'y', b=('x'\n  'y'), c='x' + 'y')", {"a": "xy", "b": "xy", "c": "xy"}),
         ("a='x''y')", {"a": "xy"}),
-        ("a='x' r'\\d' \"\"\"z\"\"\")", {"a": "x\\dz"}),
+        ('a=\'x\' r\'\\d\' """z""")', {"a": "x\\dz"}),
         ("a='grep -F \"]\" x)', b='f(x)')", {"a": 'grep -F "]" x)', "b": "f(x)"}),
         # containers
         ("a=[], b={}, c=(), d=[[]], e=[{}])", {"a": [], "b": {}, "c": [], "d": [[]], "e": [{}]}),
@@ -197,9 +205,13 @@ def test_python_arguments_become_json(text: str, expected: Any) -> None:
         ("url=https://x.y/z?a=b&c=d)", {"url": "https://x.y/z?a=b&c=d"}, ["unquoted-value"]),
         ("a=2024-01-15)", {"a": "2024-01-15"}, ["unquoted-value"]),
         ("a=[x, y z])", {"a": ["x", "y z"]}, ["unquoted-value"] * 2),
-        ("a={k: 1})", {"a": {"k": 1}}, ["unquoted-value"]),
+        ("a={k: 1})", {"a": {"k": 1}}, ["unquoted-key"]),
         ("a={'j': 1, k: 1})", {"a": {"j": 1, "k": 1}}, ["unquoted-key"]),
-        ("a=nan, b=-inf, c=1e999, d=float('inf'))", {"a": "nan", "b": "-inf", "c": "1e999", "d": "float('inf')"}, None),
+        (
+            "a=nan, b=-inf, c=1e999, d=float('inf'))",
+            {"a": "nan", "b": "-inf", "c": "1e999", "d": "float('inf')"},
+            None,
+        ),
         ("a=TRUE, b=none)", {"a": True, "b": None}, ["literal-case"] * 2),
         # quotes
         ("a='it's fine', b=1)", {"a": "it's fine", "b": 1}, ["inner-quote"]),
@@ -364,7 +376,12 @@ def test_nesting_and_holding_are_bounded() -> None:
     assert outcome.cut
     assert outcome.codes == ["too-deep"]
     assert outcome.value == {"a": [[]]}
-    for text in ("a=" + "x" * 50 + ")", "a" * 50 + "=1)", "a=('" + "x" * 50 + "'))", "a=  " + " " * 50 + "1)"):
+    for text in (
+        "a=" + "x" * 50 + ")",
+        "a" * 50 + "=1)",
+        "a=('" + "x" * 50 + "'))",
+        "a=  " + " " * 50 + "1)",
+    ):
         outcome = read(text, max_held=20)
         assert outcome.cut
         assert outcome.codes == ["max-held"]
@@ -381,7 +398,9 @@ def test_text_behind_the_call_is_not_touched() -> None:
 
 # -- properties -----------------------------------------------------------------------------------------------
 
-NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,5}", fullmatch=True).filter(lambda n: n.lower() not in ("true", "none"))
+NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,5}", fullmatch=True).filter(
+    lambda n: n.lower() not in ("true", "none")
+)
 KEYS = st.text(max_size=4).filter(lambda k: not any("\ud800" <= c <= "\udfff" for c in k))
 PLAIN = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 SCALARS = (
@@ -437,8 +456,37 @@ def test_repr_round_trips(arguments: dict[str, Any], comma: str) -> None:
 
 
 PIECES = st.sampled_from(
-    [*"()[]{},:=*'\"\\#+-. \n\t<", "a=", "b = ", "x", "True", "null", "nan", "12", "0x", "1_0", "1e5", "'s'", '"t"']
-    + ['"""', "'''", "r'", "\\n", "\\x4", "\\ud83d", "\\ude00", "\\101", "é", "😀", "<end>", "<en", "\r\n", "    "]
+    [
+        *"()[]{},:=*'\"\\#+-. \n\t<",
+        "a=",
+        "b = ",
+        "x",
+        "True",
+        "null",
+        "nan",
+        "12",
+        "0x",
+        "1_0",
+        "1e5",
+        "'s'",
+        '"t"',
+    ]
+    + [
+        '"""',
+        "'''",
+        "r'",
+        "\\n",
+        "\\x4",
+        "\\ud83d",
+        "\\ude00",
+        "\\101",
+        "é",
+        "😀",
+        "<end>",
+        "<en",
+        "\r\n",
+        "    ",
+    ]
     + ["**{", "{'k': ", "f(x)", "'" * 4, "\ud800", "a" * 70]
 )
 TEXTS = st.lists(PIECES, max_size=16).map("".join)

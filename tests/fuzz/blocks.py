@@ -650,6 +650,8 @@ def openings(family: str) -> list[tuple[str, dict[str, Any]]]:
             before = text[: text.index(spelling) + len(spelling)]
             calls = expect.get("calls") or []
             # arguments written before their name are held until it comes
-            if spelling == (expect.get("reasoning") or "").split(" ")[0] or any(c["name"] in before for c in calls):
+            if spelling == (expect.get("reasoning") or "").split(" ")[0] or any(
+                c["name"] in before for c in calls
+            ):
                 found.append((before, record))
     return found

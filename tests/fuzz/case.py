@@ -25,6 +25,9 @@ TOOL_SETS: dict[str, list[dict[str, Any]] | None] = {
     "none": [],
 }
 
+LONG = 5_000
+"""Longer texts are cut into larger pieces."""
+
 ALL_POSITIONS = 48
 """Texts up to this length are cut in two at every position."""
 
@@ -76,8 +79,14 @@ class Case:
             start += len(text)
         return chunks
 
+    @property
+    def grain(self) -> int:
+        """What counts as one character in cutting: more of a long text, else it would take all the time."""
+        return 1 if len(self.text) <= LONG else 50
+
     def cut_by(self, size: int) -> list[Chunk]:
-        """The text in chunks of this size."""
+        """The text in chunks of this size (times `grain`)."""
+        size *= self.grain
         return self.cut_at(tuple(range(size, len(self.text), size)))
 
     def cuttings(self) -> Iterator[tuple[str, list[Chunk]]]:
@@ -100,9 +109,9 @@ class Case:
         if length > size:
             yield f"chunks of {size}", self.cut_by(size)
         for _ in range(2):
-            offsets = _random_offsets(rng, length)
+            offsets = _random_offsets(rng, length, self.grain)
             yield f"cut at {offsets}", self.cut_at(offsets)
-        offsets = _random_offsets(rng, length)
+        offsets = _random_offsets(rng, length, self.grain)
         chunks = [c for channel, text in self.cut_at(offsets) for c in ((channel, ""), (channel, text))]
         yield f"cut at {offsets}, with empty chunks", chunks
         try:
@@ -116,18 +125,18 @@ class Case:
             data = text.encode()
             at = 0
             while at < len(data):
-                size = rng.choice((1, 1, 2, 3, 5, 11, 40))
+                size = rng.choice((1, 1, 2, 3, 5, 11, 40)) * self.grain
                 chunks.append((channel, data[at : at + size]))
                 at += size
         return chunks
 
 
-def _random_offsets(rng: random.Random, length: int) -> tuple[int, ...]:
+def _random_offsets(rng: random.Random, length: int, grain: int) -> tuple[int, ...]:
     """Offsets with both dense and sparse stretches."""
     offsets = []
     at = 0
     while at < length:
-        at += rng.choice((1, 1, 1, 2, 3, 4, 9, 20, 60))
+        at += rng.choice((1, 1, 1, 2, 3, 4, 9, 20, 60)) * grain
         if at < length:
             offsets.append(at)
     return tuple(offsets)

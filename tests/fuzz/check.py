@@ -488,7 +488,7 @@ def prompt(seen: Observed) -> None:
     together, and the delay of each character of content is known: the spans say where it stood.
     """
     cap = seen.case.options.get("max_held")
-    if cap is None or seen.case.switches or "prompt" in seen.case.options:
+    if cap is None or seen.case.switches or "prompt" in seen.case.options or seen.case.grain > 1:
         return
     if any(e.type == "reclassified" for e in seen.whole.events):
         return

@@ -89,6 +89,19 @@ def _job(number: int, options: argparse.Namespace, names: list[str], out: Any) -
     out.put(("count", inputs, characters))
 
 
+def _one(options: argparse.Namespace, names: list[str]) -> int:
+    """Check one input again."""
+    found = 0
+    for family in names:
+        try:
+            check(case_number(family, options.input), options.rule or None, seconds=options.time_out)
+        except Finding as finding:
+            found = 1
+            finding = shrink(finding, seconds=options.shrink)
+            print(f"# {family}, rule {finding.rule}: {finding.detail}\ncheck({finding.case!r})")
+    return found
+
+
 def main() -> int:
     """Run the jobs, print what they find."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Fuzz the registered families.")
@@ -97,11 +110,16 @@ def main() -> int:
     parser.add_argument("--family", action="append", help="only this family (may be repeated; `auto` too)")
     parser.add_argument("--rule", action="append", choices=RULES, help="only this rule (may be repeated)")
     parser.add_argument("--seed", type=int, default=0, help="number of the first input (default 0)")
+    parser.add_argument(
+        "--input", type=int, help="only this input (the number that a finding was printed with)"
+    )
     parser.add_argument("--time-out", type=float, default=10, help="seconds that one input may take")
     parser.add_argument("--shrink", type=float, default=20, help="seconds for making a finding small")
     parser.add_argument("--first", action="store_true", help="stop at the first finding")
     options = parser.parse_args()
     names = options.family or [*blocks.families(), "auto"]
+    if options.input is not None:
+        return _one(options, names)
     started = time.monotonic()
     # spawn, not fork: each job imports the package anew, as a user's process does
     context = multiprocessing.get_context("spawn")

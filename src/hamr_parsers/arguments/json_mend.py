@@ -48,7 +48,7 @@ OPENERS = {"}": "{", "]": "["}
 _BLANKS = re.compile(r"\s*+")
 _JSON_BLANKS = re.compile(r"[ \t\n\r]*+")
 _IDENT = re.compile(r"[\w$.\-]*+")
-_LITERAL = re.compile(r"(?:true|false|null|none|nan|[+-]?infinity)(?!\w)", re.IGNORECASE)
+_WORD = re.compile(r"\w*+")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+\Z")
 _LONG_NUMBER = re.compile(r"-?[0-9]*+(\.[0-9]*+)?+\Z")
 _DIGITS = re.compile(r"[0-9]*+(\.[0-9]*+)?+\Z")
@@ -68,6 +68,7 @@ _QUOTE_OR_LINE = re.compile(r'[^"\n]*+')
 
 _SCALARS = {"true": "true", "false": "false", "null": "null", "none": "null"}
 _NOT_FINITE = frozenset(("nan", "infinity", "inf"))
+_LITERALS = frozenset(_SCALARS) | _NOT_FINITE
 _PYTHON = frozenset(("True", "False", "None"))
 _CONTROL = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
 
@@ -124,6 +125,15 @@ def _identkey(text: str, i: int, end: int, edge: bool | None, also: str = "") ->
         also = ""
     k = _BLANKS.match(text, k, end).end()  # type: ignore[union-attr]
     return edge if k >= end else text[k] in ":=" or text[k] in also
+
+
+def _literal(text: str, i: int, end: int, edge: bool | None) -> bool | None:
+    """Does a literal, in whatever spelling, stand at `i`?"""
+    k = _WORD.match(text, i, end).end()  # type: ignore[union-attr]
+    word = text[i:k].lower()
+    if k >= end and edge is None and any(literal.startswith(word) for literal in _LITERALS):
+        return None
+    return word in _LITERALS
 
 
 class Mender:
@@ -450,12 +460,11 @@ class Mender:
         ends: bool | None = at or line or c in ",]}{[\"'"
         if not ends:
             if self._stack.kind == "[":
-                ends = c in _STARTS or bool(_LITERAL.match(text, i))
+                ends = c in _STARTS or _literal(text, i, *self._window(text, i, final))
             elif self._stack.kind == "{":
-                end, edge = self._window(text, i, final)
-                ends = _identkey(text, i, end, edge)
-                if ends is None:
-                    return MORE
+                ends = _identkey(text, i, *self._window(text, i, final))
+            if ends is None:
+                return MORE
         if ends:
             gap = "".join(c for g in self._gap for c in g if c in " \t\n\r")
             self._put_scalar(found, i)
@@ -961,8 +970,11 @@ class Mender:
             return at
         c = text[j]
         if self._lex == "K":
-            if c in ":,}=\"'{[" or j > i and (c in _STARTS or _LITERAL.match(text, j, end)):
+            if c in ":,}=\"'{[" or j > i and c in _STARTS:
                 return True
+            value = _literal(text, j, end, edge) if j > i else False
+            if value is not False:
+                return value
             # an inner quote, if the real one with its colon is in sight on this line
             k = _QUOTE_OR_LINE.match(text, j, end).end()  # type: ignore[union-attr]
             if k >= end:
@@ -1008,8 +1020,7 @@ class Mender:
                 return _keylike(text, j, end, edge) if c in "\"'" else _identkey(text, j, end, edge)
             if c in _STARTS:
                 return True
-            k = _IDENT.match(text, j, end).end()  # type: ignore[union-attr]
-            return edge if k >= end else bool(_LITERAL.match(text, j))
+            return _literal(text, j, end, edge)
         if c in "\"'":
             if stack.kind == "{":
                 return _keylike(text, j, end, edge)

@@ -739,7 +739,7 @@ class PythonArgumentsReader:
                     if ch == ":":
                         self._colons = True
                         self._tell("missing-colon", "':' behind an argument's name", pos, pos + 1)
-                self._end_bare(pos)
+                self._end_bare(pos, key=True)
                 if kind == _BRACE:
                     return pos
                 self._state = _VALUE
@@ -811,7 +811,7 @@ class PythonArgumentsReader:
         token = "".join(self._bare)
         return token in _WORDS or _number(token) is not None
 
-    def _end_bare(self, pos: int) -> int:
+    def _end_bare(self, pos: int, key: bool = False) -> int:
         token = "".join(self._bare)
         self._bare.clear()
         self._blanks.clear()
@@ -835,7 +835,7 @@ class PythonArgumentsReader:
             if self._role == _IS_ITEM:
                 self._role = _IS_VALUE
                 self._name_positional(pos)
-            self._emit_value(self._bare_json(token, end))
+            self._emit_value(self._bare_json(token, end, key))
             self._state = _AFTER
         return pos
 
@@ -843,8 +843,8 @@ class PythonArgumentsReader:
         self.recovered = True
         self.out.append(Diagnostic(code, message, self._start, end))
 
-    def _bare_json(self, token: str, end: int) -> str:
-        """The JSON text of a value without quotes."""
+    def _bare_json(self, token: str, end: int, key: bool) -> str:
+        """The JSON text of a value without quotes, or of the first key of a brace."""
         param = self._param
         wants_string = param is not None and param.only_string
         word = _WORDS.get(token)
@@ -861,7 +861,8 @@ class PythonArgumentsReader:
         if lowered.lstrip("+-") in _NOT_FINITE or (len(token) < 400 and _FLOAT.fullmatch(token)):
             self._report("not-finite", f"{token} is no JSON number; it is kept as a string", end)
         else:
-            self._report("unquoted-value", f"{_shown(token)} has no quotes; it is taken for a string", end)
+            code = "unquoted-key" if key else "unquoted-value"
+            self._report(code, f"{_shown(token)} has no quotes; it is taken for a string", end)
         return f'"{escape(token)}"'
 
     # -- strings ----------------------------------------------------------------------------------------------------

@@ -436,6 +436,13 @@ class TextValue:
                 self._become_string(mismatch=False)
             self.feed(text[room:])
 
+    def fast(self, chunk: str) -> str | None:
+        """The text to give out for a whole chunk in the middle of an object or array; None if `feed` must read it."""
+        reader = self._reader
+        if reader is None or self._rest or self.out:
+            return None
+        return reader.fast(chunk)
+
     def finish(self) -> None:
         """The model wrote the value's end."""
         if self.streaming:

@@ -55,6 +55,15 @@ class OpenCall:
         self.diagnostics: list[Diagnostic] = []
         self.recovered = False
 
+    def compact(self, collect: bool) -> None:
+        """Join the pieces, or drop them where nothing is collected."""
+        joined = "".join(self.pieces)
+        if collect:
+            self.pieces[:] = [joined]
+        else:
+            self.streamed += len(joined)
+            self.pieces.clear()
+
     def opening(self) -> str:
         """What stands before the first character of the current member's value."""
         key, self.key = self.key, None

@@ -58,7 +58,7 @@ from .table import VALUES, Node, Scan, start_node
 
 __all__ = ["Dialect", "Machine", "Settings"]
 
-SLOW, FREE, STRING, VALUE_TEXT = range(4)  # modes of the hot path
+SLOW, FREE, STRING, VALUE_TEXT, VALUE_JSON = range(5)  # modes of the hot path
 TEXT, TIGHT, CAPTURE, VALUE, READER, FENCE, JUNK, CHOICE = range(8)  # phases
 
 _WINDOW_SIZE: Final = 1 << 16  # longer chunks are read in windows of this size
@@ -127,6 +127,7 @@ class Machine:
         "_decoder",
         "_diagnostics",
         "_dialect",
+        "_event",
         "_events",
         "_fed_channel",
         "_fence",
@@ -135,12 +136,15 @@ class Machine:
         "_flow",
         "_ids",
         "_index",
+        "_mark",
+        "_mark_held",
         "_may_reclassify",
         "_mode",
         "_nest",
         "_new_id",
         "_node",
         "_owed",
+        "_pend",
         "_phase",
         "_reader",
         "_reader_term",
@@ -186,6 +190,9 @@ class Machine:
         self._mode = SLOW
         self._buf = ""
         self._base = 0
+        self._pend = ""
+        self._mark = self._mark_held = 0
+        self._event: type[Any] = ContentDelta
         self._t1 = self._t2 = self._t3 = self._t4 = ""
         self._at = 0
         self._wait = False
@@ -233,46 +240,41 @@ class Machine:
         try:
             if mode == STRING:
                 text = self._reader.fast(chunk)
+                if text:
+                    delta = _new(ToolCallDelta)
+                    delta.index = self._index
+                    delta.arguments = text
+                    sink = self._sink
+                    sink.append(text)
+                    if len(sink) > 1024:
+                        self._compact()
+                    return [delta]
                 if text is not None:
-                    self._base += len(chunk)
-                    if text:
-                        delta = _new(ToolCallDelta)
-                        delta.index = self._index
-                        delta.arguments = text
-                        sink = self._sink
-                        sink.append(text)
-                        if len(sink) > 1024:
-                            self._compact()
-                        return [delta]
                     return []
             elif mode == FREE:
-                body = self._buf + chunk if self._buf else chunk
-                if self._t1 in body or self._t2 in body or self._t3 in body or self._t4 in body:
-                    found = self._search(body)
+                if self._pend:
+                    chunk = self._pend + chunk  # type: ignore[operator]
+                    self._pend = ""
+                if self._t1 in chunk or self._t2 in chunk or self._t3 in chunk or self._t4 in chunk:
+                    found = self._search(chunk)
                     if found is not None:
                         at = found.start()
-                        if len(body) - at > 3:
+                        if len(chunk) - at > 3:
                             return self._slow(chunk)
-                        self._buf = body[at:]  # the beginning of a marker, perhaps
-                        body = chunk = body[:at]
-                    elif self._buf:
-                        self._buf = ""
-                        chunk = body
-                elif self._buf:
-                    self._buf = ""
-                    chunk = body
-                body = body.rstrip()
-                flow = self._flow
-                if not body:
-                    return self._hold(chunk)
+                        body = chunk[:at].rstrip()  # behind it, perhaps, a marker begins
+                    else:
+                        body = chunk.rstrip()  # type: ignore[assignment]
+                else:
+                    body = chunk.rstrip()  # type: ignore[assignment]
                 if body is not chunk:
-                    tail = chunk[len(body) :]
-                    if flow.blanks:
-                        body = flow.take_blanks() + body
-                    flow.blanks.append(tail)
-                elif flow.blanks:
-                    body = flow.take_blanks() + body
-                event = _new(flow.event)
+                    self._pend = chunk[len(body) :]
+                    if not body:
+                        if len(self._pend) > WINDOW:
+                            return self._slow("")
+                        return []
+                elif not body:
+                    return []
+                event = _new(self._event)
                 event.text = body
                 sink = self._sink
                 sink.append(body)
@@ -280,29 +282,26 @@ class Machine:
                     self._compact()
                 return [event]
             elif mode == VALUE_TEXT:
-                body = self._buf + chunk if self._buf else chunk
+                if self._pend:
+                    chunk = self._pend + chunk  # type: ignore[operator]
+                    self._pend = ""
                 if (
-                    body.isprintable()
-                    and self._t1 not in body
-                    and self._t2 not in body
-                    and '"' not in body
-                    and "\\" not in body
+                    chunk.isprintable()  # type: ignore[union-attr]
+                    and self._t1 not in chunk
+                    and '"' not in chunk
+                    and "\\" not in chunk
                 ):
-                    text = body
-                    self._base += len(body)
-                    self._buf = ""
+                    text = chunk
                 else:
-                    found = self._search(body)
+                    found = self._search(chunk)
                     if found is not None:
                         at = found.start()
-                        if len(body) - at > 3:
+                        if len(chunk) - at > 3:
                             return self._slow(chunk)
-                        self._buf = body[at:]
-                        body = body[:at]
-                    else:
-                        self._buf = ""
-                    text = _ESCAPED.get(body) or _escape(body)
-                    self._base += len(body)
+                        self._pend = chunk[at:]
+                        chunk = chunk[:at]
+                    text = _ESCAPED.get(chunk) or _escape(chunk)  # type: ignore[arg-type]
+                    self._base += len(chunk) - len(text)
                 if text:
                     delta = _new(ToolCallDelta)
                     delta.index = self._index
@@ -313,21 +312,20 @@ class Machine:
                         self._compact()
                     return [delta]
                 return []
+            elif mode == VALUE_JSON and self._t1 not in chunk and "\n" not in chunk:
+                text = self._call.value.fast(chunk)  # type: ignore[union-attr]
+                if text is not None:
+                    self._base += len(chunk) - len(text)
+                    if text:
+                        self._sink.append(text)
+                        if len(self._sink) > 1024:
+                            self._compact()
+                        return [ToolCallDelta(self._index, text)]
+                    return []
         except TypeError:
             if isinstance(chunk, str):
                 raise
         return self._slow(chunk)
-
-    def _hold(self, blanks: str) -> list[Event]:
-        """A chunk of free text that is all blanks, or nothing."""
-        if blanks:
-            flow = self._flow
-            flow.blanks.append(blanks)
-            if len(flow.blanks) > 64:
-                flow.blanks[:] = ["".join(flow.blanks)]
-                if len(flow.blanks[0]) > self._settings.max_held:
-                    self._mode = SLOW  # let them out
-        return []
 
     def close(self, finish_reason: str | None = None) -> list[Event]:
         """The text is over; return what that caused. Calling it again does nothing.
@@ -337,8 +335,7 @@ class Machine:
         """
         if self._closed:
             return []
-        self._catch_up()
-        self._mode = SLOW
+        self._leave()
         self._events = events = []
         self._final_reason = finish_reason
         if self._channel_now() != self._fed_channel:
@@ -351,32 +348,45 @@ class Machine:
         self._events = []
         return events
 
-    def _catch_up(self) -> None:
-        """Count what the hot path of free text gave out; it does not do so itself."""
-        if self._mode == FREE:
+    # What the hot path does not keep up to date, it leaves to `_leave`: offsets, and the blanks and the beginning of a
+    # marker that it keeps together in `_pend`.
+
+    def _leave(self) -> None:
+        """Leave the hot path."""
+        mode, self._mode = self._mode, SLOW
+        if mode == FREE:
+            pend, self._pend = self._pend, ""
+            self._buf = pend.lstrip()
+            if len(self._buf) < len(pend):
+                self._flow.blanks.append(pend[: len(pend) - len(self._buf)])
             self._base += self._flow.count()
+        elif mode != SLOW:
+            if mode == VALUE_TEXT:
+                self._buf, self._pend = self._pend, ""
+            self._base += sum(map(len, self._sink[self._mark :]))
+            if mode == STRING:
+                self._base += self._reader.held - self._mark_held
 
     def _compact(self) -> None:
+        """Join the pieces of the open string or text, or drop them where nothing is collected."""
         if self._mode == FREE:
-            self._catch_up()
-            self._flow.compact()
-            self._sink = self._flow.pieces
-        elif self._call is not None:
-            call = self._call
-            joined = "".join(self._sink)
-            if self._settings.collect:
-                self._sink[:] = [joined]
-            else:
-                call.streamed += len(joined)
-                self._sink.clear()
+            flow = self._flow
+            self._base += flow.count()
+            flow.compact()
+            self._sink = flow.pieces
+            return
+        call = self._call
+        assert call is not None
+        self._base += sum(map(len, self._sink[self._mark :]))
+        call.compact(self._settings.collect)
+        self._mark = len(self._sink)
 
     def _set_channel(self, channel: str | None) -> None:
         if channel not in (None, "content", "reasoning"):
             raise ValueError(f"channel must be 'content' or 'reasoning', not {channel!r}")
         self._channel = channel
         if self._channel_now() != self._fed_channel:
-            self._catch_up()
-            self._mode = SLOW
+            self._leave()
 
     def _channel_now(self) -> str:
         return "reasoning" if self._channel == "reasoning" else "content"
@@ -414,7 +424,7 @@ class Machine:
             chunk = self._decoder.decode(bytes(chunk))
         elif not isinstance(chunk, str):
             raise TypeError(f"a chunk must be str or bytes, not {type(chunk).__name__}")
-        self._catch_up()
+        self._leave()
         self._events = events = []
         if self._channel_now() != self._fed_channel:
             self._switch_channel()
@@ -458,30 +468,43 @@ class Machine:
     def _set_mode(self) -> None:
         """Whether the next chunk may take the hot path."""
         self._mode = SLOW
-        if len(self._buf) > 3 or self._spans is not None or self._starts or self._turn_ended or self._node is None:
+        node, call = self._node, self._call
+        if len(self._buf) > 3 or self._spans is not None or self._starts or self._turn_ended or node is None:
             return
-        call = self._call
-        if self._phase == READER:
-            if call is not None and call.index >= 0 and not self._buf:
-                self._sink = call.pieces
-                self._mode = STRING
-        elif self._phase == TEXT:
-            if self._flow.begun and self._node.begun is None and not self._after_call:
-                scan = self._node.text_scan
-                self._sink = self._flow.pieces
+        if self._phase == TEXT:
+            flow = self._flow
+            if flow.begun and node.begun is None and not self._after_call:
+                flow.count()
+                blanks = flow.take_blanks() if flow.blanks else ""
+                if len(blanks) > WINDOW:
+                    flow.blanks.append(blanks)
+                    return
+                self._pend, self._buf = blanks + self._buf, ""
+                self._sink = flow.pieces
+                self._event = flow.event
+                scan = node.text_scan
                 self._search = scan.search.search
                 self._t1, self._t2, self._t3, self._t4 = scan.triggers
-                self._flow.count()
                 self._mode = FREE
-        elif self._phase == VALUE:
-            if call is not None and call.value is not None and call.value.streaming and call.key is None:
-                self._sink = call.pieces
-                scan = self._node.value_scan
+        elif call is not None and call.index >= 0:
+            self._sink = call.pieces
+            self._mark = len(call.pieces)
+            value = call.value
+            if self._phase == READER:
+                if not self._buf:
+                    self._mark_held = self._reader.held
+                    self._mode = STRING
+            elif self._phase == VALUE and value is not None and call.key is None:
+                scan = node.value_scan
                 self._search = scan.search.search
-                self._t1, self._t2, t3, t4 = scan.triggers
-                if len({self._t1, self._t2, t3, t4}) > 2:
+                self._t1, *others = scan.triggers
+                if any(t != self._t1 for t in others):
                     self._t1 = ""
-                self._mode = VALUE_TEXT
+                if value.streaming:
+                    self._pend, self._buf = self._buf, ""
+                    self._mode = VALUE_TEXT
+                elif not self._buf:
+                    self._mode = VALUE_JSON
 
     def _prefill(self, text: str) -> None:
         """Read what the prompt wrote of the answer, so that the output goes on from there; it is not given out."""
@@ -597,12 +620,7 @@ class Machine:
             self._events.append(ToolCallDelta(call.index, text))
             call.pieces.append(text)
             if len(call.pieces) > MANY:
-                joined = "".join(call.pieces)
-                if self._settings.collect:
-                    call.pieces[:] = [joined]
-                else:
-                    call.streamed += len(joined)
-                    call.pieces.clear()
+                call.compact(self._settings.collect)
 
     def _diagnose(self, code: str, message: str, start: int, end: int) -> None:
         self._report(Diagnostic(code, message, start, end))

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
+from ..arguments.json_call import BARE_CALL
 from .automaton import Automaton, parse_pattern
 from .grammar import GRAMMARS, Grammar, Rule
 
@@ -26,7 +27,6 @@ CAPTURES: Final = ("NAME", "INDEXED_NAME", "DECLARED_NAME", "CALL_ID", "KEY")
 READERS: Final = ("JSON_CALL", "BARE_JSON_CALL", "JSON_ARGUMENTS", "PY_ARGUMENTS", "TOKEN_ARGUMENTS")
 VALUES: Final = ("VALUE", "STRING_VALUE", "JSON_VALUE")
 _EMPTIES: Final = (*VALUES, "JSON_ARGUMENTS", "TOKEN_ARGUMENTS")  # what recovery may take as empty
-BARE_OBJECT: Final = r"""\{\s*(?:["'\w]|\Z)"""  # an object that may be a call: a key follows
 _NEVER = re.compile(r"(?!)")
 _END: Final = "$END"
 
@@ -248,7 +248,7 @@ class Node:
             if edge is not None and len(self.grammar.literals[n]) == 1 and set(edge.target.accepts) <= set(READERS):
                 more.append(re.escape(self.grammar.literals[n]) + r"(?=\s*(?:\{|\Z))")
         if self.readers:
-            more.append(BARE_OBJECT)
+            more.append(BARE_CALL.pattern)
             triggers += "{"
         plain = [n for n in names if not any(m.startswith(re.escape(self.grammar.literals[n]) + "(?=") for m in more)]
         pattern = self.grammar.automaton(tuple(plain)).prefix_pattern() if plain else ""
