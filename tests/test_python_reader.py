@@ -470,8 +470,6 @@ PIECES = st.sampled_from(
         "1e5",
         "'s'",
         '"t"',
-    ]
-    + [
         '"""',
         "'''",
         "r'",
@@ -486,8 +484,13 @@ PIECES = st.sampled_from(
         "<en",
         "\r\n",
         "    ",
+        "**{",
+        "{'k': ",
+        "f(x)",
+        "'" * 4,
+        "�",
+        "a" * 70,
     ]
-    + ["**{", "{'k': ", "f(x)", "'" * 4, "\ud800", "a" * 70]
 )
 TEXTS = st.lists(PIECES, max_size=16).map("".join)
 CUTS = st.lists(st.integers(1, 6), max_size=40)

@@ -386,8 +386,27 @@ SCHEMAS = st.sampled_from(
     ]
 )
 PIECES = st.sampled_from(
-    [*"0123456789+-._eE \"'{}[]:,\\\n", "true", "null", "None", "False", "nul", '{"a": ', "[1, 2]", '"x"']
-    + ["{'k': True}", "\\u00e9", "\\ud83d", "é", "😀", "\ud800", "\uffff", "NaN", "  ", "\t"]
+    [
+        *"0123456789+-._eE \"'{}[]:,\\\n",
+        "true",
+        "null",
+        "None",
+        "False",
+        "nul",
+        '{"a": ',
+        "[1, 2]",
+        '"x"',
+        "{'k': True}",
+        "\\u00e9",
+        "\\ud83d",
+        "é",
+        "😀",
+        "�",
+        "\uffff",
+        "NaN",
+        "  ",
+        "\t",
+    ]
 )
 TEXTS = st.lists(PIECES, max_size=12).map("".join)
 

@@ -152,7 +152,7 @@ class StreamParser(Machine):
         return new
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = {name: getattr(self, name) for name in _slots(type(self)) if name not in ("_search", "_dialect")}
+        state = {name: getattr(self, name) for name in _slots(type(self)) if name not in ("_search", "_memo", "_dialect")}
         if self._new_id is self._dialect.new_id:
             state["_new_id"] = None
         grammar = self._dialect.grammar
@@ -164,14 +164,14 @@ class StreamParser(Machine):
             setattr(self, name, value)
         if self._new_id is None:
             self._new_id = self._dialect.new_id
-        self._search = None
+        self._search, self._memo = None, {}
         self._set_mode()
 
     def __repr__(self) -> str:
         return f"<StreamParser {self.parser}{' closed' if self._closed else ''}>"
 
 
-_SHARED = frozenset(("_dialect", "_settings", "_new_id", "_node", "_search", "parser"))
+_SHARED = frozenset(("_dialect", "_settings", "_new_id", "_node", "_search", "_memo", "parser"))
 
 
 def _slots(cls: type) -> list[str]:

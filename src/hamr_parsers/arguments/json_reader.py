@@ -14,12 +14,88 @@ unread, up to 64 characters while two mends are possible.
 from __future__ import annotations
 
 import json
+import re
+from functools import lru_cache
 from typing import Any
 
 from .json_mend import Boundary, Mender
-from .json_nodes import ERROR, NOWHERE, Node
+from .json_nodes import ERROR, MEMO_CHUNK, NOWHERE, Node
 
 __all__ = ["Boundary", "JsonReader", "duplicate_keys"]
+
+RUN = 128
+"""Texts longer than this are read in runs."""
+NESTED = 3
+"""How many brackets deep a member may be to be read as part of a run."""
+
+_W = r"[ \t\n\r]*+"
+_CHARS = r'''[^"\\\x00-\x1f]*+'''
+_STR = rf'''"{_CHARS}(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{{4}}){_CHARS})*+"'''
+_NUM = r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++(?:[eE][+-]?[0-9]++)?+|[eE][+-]?[0-9]++)?+"
+_SCALAR = rf"(?:{_NUM}|true|false|null)"
+_PAIR = r"u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_STRING = re.compile(
+    rf'''{_CHARS}(?:\\(?:["\\/bfnrt]|u(?:[0-9a-ce-fA-CE-F]|[dD][0-7c-fC-F])[0-9a-fA-F]{{2,3}}|{_PAIR}){_CHARS})*+'''
+)
+"""The inside of a string, up to a quote, an escape that is incomplete or none, or a lone half of a pair."""
+
+
+@lru_cache(maxsize=1)
+def _run_patterns() -> dict[str, re.Pattern[str]]:
+    """For each state a pattern for the whole members that follow; compiled when the first long text comes."""
+    value = f"(?:{_STR}|{_SCALAR})"
+    for _ in range(NESTED):
+        # an element is followed by a comma and another one, or by the closer
+        pair = rf'(?:{_STR}{_W}:{_W}{value}{_W}(?:,{_W}(?=")|(?=\}})))'
+        item = rf"(?:{value}{_W}(?:,{_W}(?!\])|(?=\])))"
+        value = rf"(?:{_STR}|\{{{_W}{pair}*+\}}|\[{_W}{item}*+\]|{_SCALAR})"
+    # a number at the end of a run must be seen to be whole
+    value = rf"(?:{value}(?:(?<![0-9a-z])|(?={_W}[,\]}}])))"
+    member = rf"{_STR}{_W}:{_W}{value}"
+    members = re.compile(rf"(?:{_W},{_W}{member})*+")
+    items = re.compile(rf"(?:{_W},{_W}{value})*+")
+    return {
+        "A{": members,
+        "Aq{": members,
+        "A[": items,
+        "Aq[": items,
+        "k0{": re.compile(rf"(?:{_W}{member}(?:{_W},{_W}{member})*+)?+"),
+        "v0[": re.compile(rf"(?:{_W}{value}(?:{_W},{_W}{value})*+)?+"),
+    }
+
+
+_RUNS = frozenset(("A", "Aq", "k0", "v0"))
+
+
+def _run(node: Node, text: str, i: int) -> tuple[Node, int, int]:
+    """Read as many whole members as stand at `i`: the node behind them, its place, and the last safe place."""
+    stack = node.stack
+    if node.stop or stack.depth + NESTED > stack.tree.max_depth:
+        return node, i, i
+    j = _run_patterns()[node.lex + stack.kind].match(text, i).end()  # type: ignore[union-attr]
+    if j == i:
+        return node, i, i
+    # closers that stand behind the quote of a string wait with it
+    at = j
+    c = text[at - 1]
+    while c in "}] \t\n\r":
+        at -= 1
+        c = text[at - 1]
+    if c == '"':
+        return stack.node("Aq"), j, at - 1
+    return stack.node("A"), j, j
+
+
+def _string_node(node: Node, text: str, at: int, end: int) -> Node:
+    """The node before the closing quote at `at`, if `node` is the one at `end` and only closers stand between."""
+    stack = node.stack
+    for k in range(end - 1, at, -1):
+        c = text[k]
+        if c == "}":
+            stack = stack.push("{")
+        elif c == "]":
+            stack = stack.push("[")
+    return stack.node("S")
 
 
 class JsonReader(Mender):
@@ -168,21 +244,50 @@ class JsonReader(Mender):
         """
         node = self._node
         assert node is not None
-        safe_at = -1
         n = len(text)
-        watch = self.watch
+        if n - i <= MEMO_CHUNK:
+            # as `fast` does it
+            chunk = text[i:]
+            try:
+                step = node.memo[chunk]
+            except KeyError:
+                step = node.walk(chunk)
+            if step is not None:
+                self._node, give, _, safe = step
+                if safe is NOWHERE:
+                    return n, -1
+                self._safe = safe
+                return n, i + len(give)
+        safe_at = -1
+        tried = -1
+        whole = not self.watch
         while i < n:
+            if n - i > RUN:
+                # long texts: whole runs of well-formed text at once, with the same result
+                if node.plain:
+                    j = _STRING.match(text, i).end()  # type: ignore[union-attr]
+                    if j > i:
+                        i = safe_at = j
+                        self._safe = node
+                        continue
+                elif i > tried and node.lex in _RUNS:
+                    tried = i
+                    node, j, at = _run(node, text, i)
+                    if j > i:
+                        i = j
+                        safe_at = at
+                        self._safe = node if at == j else _string_node(node, text, at, j)
+                        continue
             after = node[text[i]]
             if after is ERROR:
                 break
             node = after
             i += 1
-            if node.mark:
-                safe_at = i if node.mark == 1 else i - 1
+            mark = node.mark
+            if mark:
+                safe_at = i if mark == 1 else i - 1
                 self._safe = node.safe
-            elif node.stop and not watch:
-                break
-            if node.stop and not watch:
+            if node.stop and whole:
                 break
         self._node = node
         return i, safe_at

@@ -652,9 +652,6 @@ class TextValue:
             self._given = self._given or any(isinstance(item, str) and item for item in reader.out)
             self.out += reader.out
             reader.out.clear()
-        if getattr(reader, "diagnostics", None):  # TEMPORARY until they are in `out`
-            self.out += reader.diagnostics
-            reader.diagnostics.clear()
         return reader.done
 
     def _junk(self, text: str, base: int) -> None:

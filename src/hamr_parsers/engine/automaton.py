@@ -266,14 +266,17 @@ class Automaton:
 
     def prefix_pattern(self, depth: int = 4) -> str:
         """A regex that finds every place where a marker, or the text's end within one, may stand (and few others)."""
-        return self._prefix(self.start, depth) or r"(?!)"
+        # not grouped: `re` skips ahead fast only where each alternative of the whole pattern begins with a literal
+        return "|".join(self._parts(self.start, depth)) or r"(?!)"
 
     def _prefix(self, state: _State, depth: int) -> str:
-        if depth == 0 or state.accept is not None:
-            return ""
+        parts = self._parts(state, depth) if depth and state.accept is None else []
+        return parts[0] if len(parts) == 1 else "(?:" + "|".join(parts) + ")" if parts else ""
+
+    def _parts(self, state: _State, depth: int) -> list[str]:
         chars = self._chars(state)
         if chars is None or len(chars) > 16:
-            return ""
+            return []
         by_rest: dict[str, list[str]] = {}
         for ch in sorted(chars):
             nxt = state[ch]
@@ -283,4 +286,4 @@ class Automaton:
         for rest, group in by_rest.items():
             head = re.escape(group[0]) if len(group) == 1 else "[" + "".join(map(re.escape, group)) + "]"
             parts.append(head + (f"(?:{rest}|\\Z)" if rest else ""))
-        return "|".join(parts) if len(parts) == 1 else "(?:" + "|".join(parts) + ")"
+        return parts

@@ -141,7 +141,9 @@ class Grammar:
     @cached_property
     def counted(self) -> tuple[str, ...]:
         """Openers whose closers, inside a value, belong to the value."""
-        return tuple(n for n in self.markers if f"END_{n}" in self.markers and n not in ("THINK",))
+        return tuple(
+            n for n in self.markers if f"END_{n}" in self.markers and n != "THINK" and len(self.literals[n]) > 1
+        )
 
     def __deepcopy__(self, memo: object) -> Grammar:
         return self

@@ -29,7 +29,6 @@ import codecs
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from json.encoder import encode_basestring
 from typing import Any, Final
 
 from ..arguments.json_call import JsonCallReader
@@ -71,8 +70,8 @@ _FENCE_LINE: Final = re.compile(r"(`+)([^`\n]{0,48})(\n?)")
 _BLANKS: Final = re.compile(r"\s*")
 _JSON_START: Final = frozenset("{[\"'-0123456789ntfNTF")
 _FENCE_INFOS: Final = frozenset(("", "json", "tool_call", "tool_code"))
+_ESCAPES: Final = re.compile(r"\\(?:u[0-9a-f]{4}|.)")
 _new = object.__new__
-_ESCAPED: dict[str, str] = {}  # chunk -> its escaped form; bounded
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,6 +138,7 @@ class Machine:
         "_mark",
         "_mark_held",
         "_may_reclassify",
+        "_memo",
         "_mode",
         "_nest",
         "_new_id",
@@ -160,7 +160,6 @@ class Machine:
         "_t1",
         "_t2",
         "_t3",
-        "_t4",
         "_turn_at",
         "_turn_ended",
         "_wait",
@@ -193,7 +192,8 @@ class Machine:
         self._pend = ""
         self._mark = self._mark_held = 0
         self._event: type[Any] = ContentDelta
-        self._t1 = self._t2 = self._t3 = self._t4 = ""
+        self._t1 = self._t2 = self._t3 = ""
+        self._memo: dict[Any, str] = {}
         self._at = 0
         self._wait = False
         self._closed = False
@@ -239,7 +239,18 @@ class Machine:
         mode = self._mode
         try:
             if mode == STRING:
-                text = self._reader.fast(chunk)
+                reader = self._reader
+                node = reader._node
+                if (
+                    node is not None
+                    and node.plain
+                    and chunk.isprintable()  # type: ignore[union-attr]
+                    and '"' not in chunk
+                    and "\\" not in chunk
+                ):
+                    text = chunk
+                else:
+                    text = reader.fast(chunk)
                 if text:
                     delta = _new(ToolCallDelta)
                     delta.index = self._index
@@ -255,7 +266,7 @@ class Machine:
                 if self._pend:
                     chunk = self._pend + chunk  # type: ignore[operator]
                     self._pend = ""
-                if self._t1 in chunk or self._t2 in chunk or self._t3 in chunk or self._t4 in chunk:
+                if self._t1 in chunk or self._t2 in chunk or self._t3 in chunk:
                     found = self._search(chunk)
                     if found is not None:
                         at = found.start()
@@ -293,15 +304,20 @@ class Machine:
                 ):
                     text = chunk
                 else:
-                    found = self._search(chunk)
-                    if found is not None:
-                        at = found.start()
-                        if len(chunk) - at > 3:
-                            return self._slow(chunk)
-                        self._pend = chunk[at:]
-                        chunk = chunk[:at]
-                    text = _ESCAPED.get(chunk) or _escape(chunk)  # type: ignore[arg-type]
-                    self._base += len(chunk) - len(text)
+                    text = self._memo.get(chunk)
+                    if text is None:
+                        found = self._search(chunk)
+                        if found is not None:
+                            at = found.start()
+                            if len(chunk) - at > 3:
+                                return self._slow(chunk)
+                            self._pend = chunk[at:]  # perhaps a marker begins there
+                            text = escape(chunk[:at])  # type: ignore[arg-type]
+                        else:
+                            text = escape(chunk)  # type: ignore[arg-type]
+                            if len(self._memo) > 8192:
+                                self._memo.clear()
+                            self._memo[chunk] = text
                 if text:
                     delta = _new(ToolCallDelta)
                     delta.index = self._index
@@ -361,11 +377,18 @@ class Machine:
                 self._flow.blanks.append(pend[: len(pend) - len(self._buf)])
             self._base += self._flow.count()
         elif mode != SLOW:
+            self._base += self._given(mode)
             if mode == VALUE_TEXT:
                 self._buf, self._pend = self._pend, ""
-            self._base += sum(map(len, self._sink[self._mark :]))
-            if mode == STRING:
+            elif mode == STRING:
                 self._base += self._reader.held - self._mark_held
+
+    def _given(self, mode: int) -> int:
+        """How many characters of the input the deltas since the mark stand for."""
+        text = "".join(self._sink[self._mark :])
+        if mode == VALUE_TEXT and "\\" in text:
+            return len(_ESCAPES.sub("x", text))
+        return len(text)
 
     def _compact(self) -> None:
         """Join the pieces of the open string or text, or drop them where nothing is collected."""
@@ -377,7 +400,7 @@ class Machine:
             return
         call = self._call
         assert call is not None
-        self._base += sum(map(len, self._sink[self._mark :]))
+        self._base += self._given(self._mode)
         call.compact(self._settings.collect)
         self._mark = len(self._sink)
 
@@ -484,7 +507,7 @@ class Machine:
                 self._event = flow.event
                 scan = node.text_scan
                 self._search = scan.search.search
-                self._t1, self._t2, self._t3, self._t4 = scan.triggers
+                self._t1, self._t2, self._t3 = scan.triggers
                 self._mode = FREE
         elif call is not None and call.index >= 0:
             self._sink = call.pieces
@@ -501,6 +524,7 @@ class Machine:
                 if any(t != self._t1 for t in others):
                     self._t1 = ""
                 if value.streaming:
+                    self._memo = scan.memo
                     self._pend, self._buf = self._buf, ""
                     self._mode = VALUE_TEXT
                 elif not self._buf:
@@ -1694,13 +1718,6 @@ class Machine:
 def _is_cut(scan: Scan, match: Any, buf: str, pos: int) -> bool:
     """Whether the text ends within a marker that stands at `pos`: debris of a call, not text."""
     return (match is None or match[1] < len(buf)) and scan.automaton.match(buf, pos, False) is MORE
-
-
-def _escape(chunk: str) -> str:
-    if len(_ESCAPED) > 8192:
-        _ESCAPED.clear()
-    out = _ESCAPED[chunk] = escape(chunk)
-    return out
 
 
 _PHASES: Final = (

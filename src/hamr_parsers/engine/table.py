@@ -50,18 +50,21 @@ class Scan(NamedTuple):
     automaton: Automaton
     search: re.Pattern[str]
     first: str
-    triggers: tuple[str, str, str, str]  # a chunk without any of these needs no search; ("", ...) if they are too many
+    triggers: tuple[str, str, str]  # a chunk without any of these needs no search; ("", "", "") if they are too many
+    memo: dict[str, str]  # the hot path's: text of a value without markers -> its escaped form
 
 
-def _padded(chars: str) -> tuple[str, str, str, str]:
-    a, b, c, d = ((chars or "\0") * 4)[:4]
-    return a, b, c, d
+def _padded(chars: str) -> tuple[str, str, str]:
+    if len(chars) > 3:
+        return "", "", ""
+    a, b, c = ((chars or "\0") * 3)[:3]
+    return a, b, c
 
 
 def _scan_of(automaton: Automaton, pattern: str, more: str = "") -> Scan:
-    first = automaton.first + more
-    triggers = _padded(first) if len(first) <= 4 else ("", "", "", "")
-    return Scan(automaton, re.compile(pattern) if pattern else _NEVER, automaton.first, triggers)
+    return Scan(
+        automaton, re.compile(pattern) if pattern else _NEVER, automaton.first, _padded(automaton.first + more), {}
+    )
 
 
 class Node:
@@ -276,7 +279,7 @@ class Node:
         automaton = Automaton(terminals)
         scan = _scan_of(automaton, automaton.prefix_pattern())
         # the hot path of values looks at what is not printable anyway
-        return scan if len(automaton.first) > 4 else scan._replace(triggers=_padded(automaton.first.replace("\n", "")))
+        return scan._replace(triggers=_padded(automaton.first.replace("\n", "")))
 
     @cached_property
     def stop_scan(self) -> Scan:
