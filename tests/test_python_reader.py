@@ -367,7 +367,8 @@ def test_strings_stream_at_once() -> None:
     assert reader.held == 0
     assert reader.fast("aris is ") == "aris is "
     assert reader.fast('nice "') == 'nice \\"'
-    for slow in ("it's", "a\\n", "a\nb"):
+    assert reader.fast("a\\n\\'b") == "a\\n'b"
+    for slow in ("it's", "a\\", "a\\x41", "a\nb"):
         assert reader.fast(slow) is None
 
 
@@ -488,7 +489,7 @@ PIECES = st.sampled_from(
         "{'k': ",
         "f(x)",
         "'" * 4,
-        "�",
+        "\ud800",
         "a" * 70,
     ]
 )

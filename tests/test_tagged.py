@@ -401,7 +401,7 @@ PIECES = st.sampled_from(
         "\\ud83d",
         "é",
         "😀",
-        "�",
+        "\ud800",
         "\uffff",
         "NaN",
         "  ",

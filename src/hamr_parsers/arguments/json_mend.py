@@ -47,6 +47,8 @@ OPENERS = {"}": "{", "]": "["}
 
 _BLANKS = re.compile(r"\s*+")
 _JSON_BLANKS = re.compile(r"[ \t\n\r]*+")
+_KEY_WORD = re.compile(r'"[\w$.\- ]{0,40}+')
+_OPEN_KEY = re.compile(r"""["'][\w$.\-]++\s*+:\s*+["'{\[\-0-9tfnTFN]""")
 _IDENT = re.compile(r"[\w$.\-]*+")
 _WORD = re.compile(r"\w*+")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+\Z")
@@ -91,7 +93,7 @@ class Boundary(Protocol):
 
 @lru_cache(maxsize=64)
 def _atom_pattern(first: str) -> re.Pattern[str]:
-    return re.compile(rf'[^\s,\]}}"{re.escape(first)}]*+')
+    return re.compile(rf'[^\s,;\]}}"{re.escape(first)}]*+')
 
 
 @lru_cache(maxsize=64)
@@ -428,7 +430,7 @@ class Mender:
         at = self._at(text, i, final)
         if at is None:
             return MORE
-        if not at and c not in ',]}"' and not c.isspace():
+        if not at and c not in ',;]}"' and not c.isspace():
             self._word.append(c)
             self._length += 1
             return self._start_bare(i + 1) if self._length > LOOK else i + 1
@@ -602,6 +604,19 @@ class Mender:
             else:
                 k = _BLANKS.match(text, i + 1, end).end()  # type: ignore[union-attr]
                 missing = (False if edge else None) if k >= end else text[k] not in ",]}"
+        elif c == ";":
+            k = _BLANKS.match(text, i + 1, end).end()  # type: ignore[union-attr]
+            if k >= end:
+                missing = edge
+            elif in_object:
+                missing = _keylike(text, k, end, edge) if text[k] in "\"'" else _identkey(text, k, end, edge)
+            else:
+                missing = text[k] not in "]}"
+            if missing:
+                self._mend("missing-comma", "a semicolon instead of a comma", i, i + 1)
+                self._hold.append(",")
+                self._lex = "k" if in_object else "v"
+                return i + 1
         elif in_object:
             missing = _identkey(text, i, end, edge)
         elif c == ":":
@@ -656,7 +671,7 @@ class Mender:
             ends = True
         elif c in "\"'":
             end, edge = self._window(text, i, final)
-            ends = _keylike(text, i, end, edge)
+            ends = _keylike(text, i, end, False if edge else None)
             if ends is None:
                 return MORE
         else:
@@ -784,7 +799,18 @@ class Mender:
         if at:
             return self._marker(i)
         c = text[i]
+        lex = self._lex
         if c == '"' or c == "'":
+            end, edge = self._window(text, i, final)
+            whole = _keylike(text, i, end, edge)
+            if whole is None:
+                return MORE
+            if not whole and _OPEN_KEY.match(text, i, end):
+                self._mend("missing-quote", "the closing quote of a key was left out", i, i + 1)
+                self._key_at = len(self._hold)
+                self._hold.append('"')
+                self._lex = "I"
+                return i + 1
             if c == "'":
                 self._mend("single-quotes", "a key in single quotes", i, i + 1)
             self._key_at = len(self._hold)
@@ -804,6 +830,13 @@ class Mender:
             self._lex = "c"
             return i
         end, edge = self._window(text, i, final)
+        if c == "{" and lex == "k0":
+            k = _BLANKS.match(text, i + 1, end).end()  # type: ignore[union-attr]
+            if k >= end and edge is None:
+                return MORE
+            if k < end and (text[k] in "\"'{" or _IDENT.match(text, k).end() > k):  # type: ignore[union-attr]
+                self._mend("junk", "a doubled brace was dropped", i, i + 1)
+                return i + 1
         key = _identkey(text, i, end, edge, ",}")
         if key is None:
             return MORE
@@ -912,8 +945,13 @@ class Mender:
             return i + 1
         if c == "\\":
             return self._escape(text, i, final, sink)
-        if c == "\n" and self.boundary is not None:
-            at = self.boundary.ends_string(text, i, final)
+        if c in "\n\r" and self.boundary is not None:
+            line = i
+            if c == "\r":
+                if i + 1 >= n and not final:
+                    return MORE
+                line = i + 1
+            at = self.boundary.ends_string(text, line, final) if text[line : line + 1] == "\n" else False
             if at is None and not final:
                 return MORE
             if at:
@@ -1041,6 +1079,9 @@ class Mender:
     def _restarts(self, text: str, i: int, final: bool) -> bool | None:
         """Is the quote at `i` the beginning of the next key, and all well-formed from there to the end?"""
         end, edge = self._window(text, i, final)
+        k = _KEY_WORD.match(text, i, end).end()  # type: ignore[union-attr]
+        if k < end and text[k] != '"':
+            return False
         node = self._stack.node("k")
         for j in range(i, end):
             node = node[text[j]]

@@ -74,11 +74,18 @@ def _bare_run(first: str) -> re.Pattern[str]:
 
 
 @lru_cache(maxsize=64)
-def _string_run(quote: str, lines: bool, first: str) -> re.Pattern[str]:
-    """What needs no look inside a string. `lines`: newlines do not either (triple quotes)."""
-    return re.compile(
-        "[^" + quote + r"\\" + ("" if lines else r"\r\n") + (")" if first and not lines else "") + "]+"
-    )
+def _string_run(quote: str, lines: bool, first: str, raw: bool) -> re.Pattern[str]:
+    """What needs no look inside a string: text, the common escapes, and in triple quotes (`lines`) newlines and
+    quotes that are fewer than three. One piece a match, and the same text whatever the cutting."""
+    stops = "" if lines else r"\r\n"
+    if first and not lines:
+        stops += ")"
+    parts = ["[^" + quote + "\\\\" + stops + "]++"]
+    if not raw:
+        parts.append("\\\\[\\\\'\"abfnrtv]")
+    if lines:
+        parts.append(f"{quote}{{1,2}}(?=[^{quote}])")
+    return re.compile("(?:" + "|".join(parts) + ")++")
 
 
 @lru_cache(maxsize=64)
@@ -98,6 +105,13 @@ _SIMPLE_ESCAPES = {
     "t": "\t",
     "v": "\v",
 }
+_SIMPLE_ESCAPE = re.compile(r"\\(.)")
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    return _SIMPLE_ESCAPES[match[1]]
+
+
 _HEX_LENGTH = {"x": 2, "u": 4, "U": 8}
 _HEX = re.compile(r"[0-9a-fA-F]*")
 _OCTAL = re.compile(r"[0-7]{1,3}")
@@ -257,7 +271,7 @@ class PythonArgumentsReader:
         self._quote = '"'
         self._triple = False
         self._raw = False
-        self._run = _string_run('"', False, "")
+        self._run = _string_run('"', False, "", False)
         self._high = ""  # half of a surrogate pair
         self._line_told = False
         self._inner_quote = False
@@ -283,16 +297,18 @@ class PythonArgumentsReader:
             or self._undecided
             or self._text_value is not None
             or self._high
-            or "\\" in chunk
             or self._quote in chunk
         ):
             return None
-        if not self._triple and (")" in chunk and self._first):
+        if not self._triple and ((")" in chunk and self._first) or "\n" in chunk or "\r" in chunk):
             return None
+        if "\\" in chunk:
+            match = None if self._raw else self._run.fullmatch(chunk)
+            if match is None:
+                return None
+            return escape(_SIMPLE_ESCAPE.sub(_unescaped, chunk))
         if chunk.isprintable() and '"' not in chunk:
             return chunk
-        if not self._triple and ("\n" in chunk or "\r" in chunk):
-            return None
         return escape(chunk)
 
     def feed(self, text: str, pos: int, final: bool) -> int:
@@ -887,7 +903,7 @@ class PythonArgumentsReader:
             return -1
         joined = self._state == _ADJACENT
         self._quote, self._triple, self._raw = quote, triple, raw
-        self._run = _string_run(quote, triple, self._first)
+        self._run = _string_run(quote, triple, self._first, raw)
         self._line_told = False
         self._state = _STRING
         if not joined:
@@ -912,7 +928,10 @@ class PythonArgumentsReader:
     def _in_string(self, text: str, pos: int, final: bool) -> int:
         match = self._run.match(text, pos, self._cap)
         if match is not None:
-            self._content(match[0])
+            piece = match[0]
+            if "\\" in piece and not self._raw:
+                piece = _SIMPLE_ESCAPE.sub(_unescaped, piece)
+            self._content(piece)
             return match.end()
         ch = text[pos]
         if ch == "\\":

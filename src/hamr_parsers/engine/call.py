@@ -7,12 +7,44 @@ value, so that a cut call never ends in a key; what was given out is a prefix of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from typing import Any, Final
 
 from ..arguments.tagged import TextValue, escape
 from ..events import Diagnostic
 
 __all__ = ["OpenCall"]
+
+
+ESCAPES: Final = re.compile(r"\\(?:u[0-9a-f]{4}|.)")
+
+
+class Tally(list[str]):
+    """In place of the pieces where nothing is collected: counts the characters and keeps none."""
+
+    __slots__ = ("characters", "surplus")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.characters = 0
+        self.surplus = 0  # characters that escaping added
+
+    def append(self, text: str) -> None:
+        self.characters += len(text)
+        if "\\" in text:
+            self.surplus += len(text) - len(ESCAPES.sub("x", text))
+
+    def take_surplus(self) -> int:
+        """What escaping added since this was last asked."""
+        surplus, self.surplus = self.surplus, 0
+        return surplus
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Tally, (), {"characters": self.characters, "surplus": self.surplus})
+
+    def __setstate__(self, state: dict[str, int]) -> None:
+        self.characters, self.surplus = state["characters"], state["surplus"]
 
 
 class OpenCall:
@@ -33,11 +65,10 @@ class OpenCall:
         "pieces",
         "recovered",
         "source_id",
-        "streamed",
         "value",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, collect: bool) -> None:
         self.index = -1
         self.name = ""
         self.at = 0  # offset of the name
@@ -50,19 +81,26 @@ class OpenCall:
         self.path: list[str] = []  # the keys of the members that are open, where members nest
         self.levels: list[tuple[str, int]] = []  # for each that holds members: its closing bracket, members around it
         self.value: TextValue | None = None
-        self.pieces: list[str] = []
-        self.streamed = 0  # characters of arguments that were given out, where the pieces are not kept
+        self.pieces: list[str] = [] if collect else Tally()
         self.diagnostics: list[Diagnostic] = []
         self.recovered = False
 
-    def compact(self, collect: bool) -> None:
-        """Join the pieces, or drop them where nothing is collected."""
-        joined = "".join(self.pieces)
-        if collect:
-            self.pieces[:] = [joined]
-        else:
-            self.streamed += len(joined)
-            self.pieces.clear()
+    def compact(self) -> None:
+        """Join the pieces."""
+        self.pieces[:] = ["".join(self.pieces)]
+
+    def mark(self) -> int:
+        """Where in the pieces we are, for `since`."""
+        pieces = self.pieces
+        return pieces.characters if isinstance(pieces, Tally) else len(pieces)
+
+    def since(self, mark: int, escaped: bool) -> int:
+        """How many characters of the input the pieces since `mark` stand for; `escaped`: the input was a value's text."""
+        pieces = self.pieces
+        if isinstance(pieces, Tally):
+            return pieces.characters - mark - (pieces.take_surplus() if escaped else 0)
+        text = "".join(pieces[mark:])
+        return len(ESCAPES.sub("x", text)) if escaped and "\\" in text else len(text)
 
     def opening(self) -> str:
         """What stands before the first character of the current member's value."""

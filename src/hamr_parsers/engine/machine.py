@@ -70,7 +70,6 @@ _FENCE_LINE: Final = re.compile(r"(`+)([^`\n]{0,48})(\n?)")
 _BLANKS: Final = re.compile(r"\s*")
 _JSON_START: Final = frozenset("{[\"'-0123456789ntfNTF")
 _FENCE_INFOS: Final = frozenset(("", "json", "tool_call", "tool_code"))
-_ESCAPES: Final = re.compile(r"\\(?:u[0-9a-f]{4}|.)")
 _new = object.__new__
 
 
@@ -157,9 +156,7 @@ class Machine:
         "_sink",
         "_spans",
         "_starts",
-        "_t1",
-        "_t2",
-        "_t3",
+        "_trigger",
         "_turn_at",
         "_turn_ended",
         "_wait",
@@ -192,7 +189,7 @@ class Machine:
         self._pend = ""
         self._mark = self._mark_held = 0
         self._event: type[Any] = ContentDelta
-        self._t1 = self._t2 = self._t3 = ""
+        self._trigger = ""
         self._memo: dict[Any, str] = {}
         self._at = 0
         self._wait = False
@@ -248,9 +245,12 @@ class Machine:
                     and '"' not in chunk
                     and "\\" not in chunk
                 ):
-                    text = chunk
-                else:
-                    text = reader.fast(chunk)
+                    delta = _new(ToolCallDelta)
+                    delta.index = self._index
+                    delta.arguments = chunk
+                    self._sink.append(chunk)  # type: ignore[arg-type]
+                    return [delta]
+                text = reader.fast(chunk)
                 if text:
                     delta = _new(ToolCallDelta)
                     delta.index = self._index
@@ -266,17 +266,14 @@ class Machine:
                 if self._pend:
                     chunk = self._pend + chunk  # type: ignore[operator]
                     self._pend = ""
-                if self._t1 in chunk or self._t2 in chunk or self._t3 in chunk:
-                    found = self._search(chunk)
-                    if found is not None:
-                        at = found.start()
-                        if len(chunk) - at > 3:
-                            return self._slow(chunk)
-                        body = chunk[:at].rstrip()  # behind it, perhaps, a marker begins
-                    else:
-                        body = chunk.rstrip()  # type: ignore[assignment]
-                else:
+                found = self._search(chunk)
+                if found is None:
                     body = chunk.rstrip()  # type: ignore[assignment]
+                else:
+                    at = found.start()
+                    if len(chunk) - at > 3:
+                        return self._slow(chunk)
+                    body = chunk[:at].rstrip()  # behind it, perhaps, a marker begins
                 if body is not chunk:
                     self._pend = chunk[len(body) :]
                     if not body:
@@ -298,11 +295,15 @@ class Machine:
                     self._pend = ""
                 if (
                     chunk.isprintable()  # type: ignore[union-attr]
-                    and self._t1 not in chunk
+                    and self._trigger not in chunk
                     and '"' not in chunk
                     and "\\" not in chunk
                 ):
-                    text = chunk
+                    delta = _new(ToolCallDelta)
+                    delta.index = self._index
+                    delta.arguments = chunk
+                    self._sink.append(chunk)  # type: ignore[arg-type]
+                    return [delta]
                 else:
                     text = self._memo.get(chunk)
                     if text is None:
@@ -328,7 +329,7 @@ class Machine:
                         self._compact()
                     return [delta]
                 return []
-            elif mode == VALUE_JSON and self._t1 not in chunk and "\n" not in chunk:
+            elif mode == VALUE_JSON and self._trigger not in chunk and "\n" not in chunk:
                 text = self._call.value.fast(chunk)  # type: ignore[union-attr]
                 if text is not None:
                     self._base += len(chunk) - len(text)
@@ -385,10 +386,9 @@ class Machine:
 
     def _given(self, mode: int) -> int:
         """How many characters of the input the deltas since the mark stand for."""
-        text = "".join(self._sink[self._mark :])
-        if mode == VALUE_TEXT and "\\" in text:
-            return len(_ESCAPES.sub("x", text))
-        return len(text)
+        call = self._call
+        assert call is not None
+        return call.since(self._mark, escaped=mode == VALUE_TEXT)
 
     def _compact(self) -> None:
         """Join the pieces of the open string or text, or drop them where nothing is collected."""
@@ -401,8 +401,8 @@ class Machine:
         call = self._call
         assert call is not None
         self._base += self._given(self._mode)
-        call.compact(self._settings.collect)
-        self._mark = len(self._sink)
+        call.compact()
+        self._mark = call.mark()
 
     def _set_channel(self, channel: str | None) -> None:
         if channel not in (None, "content", "reasoning"):
@@ -505,13 +505,11 @@ class Machine:
                 self._pend, self._buf = blanks + self._buf, ""
                 self._sink = flow.pieces
                 self._event = flow.event
-                scan = node.text_scan
-                self._search = scan.search.search
-                self._t1, self._t2, self._t3 = scan.triggers
+                self._search = node.text_scan.search.search
                 self._mode = FREE
         elif call is not None and call.index >= 0:
             self._sink = call.pieces
-            self._mark = len(call.pieces)
+            self._mark = call.mark()
             value = call.value
             if self._phase == READER:
                 if not self._buf:
@@ -520,9 +518,7 @@ class Machine:
             elif self._phase == VALUE and value is not None and call.key is None:
                 scan = node.value_scan
                 self._search = scan.search.search
-                self._t1, *others = scan.triggers
-                if any(t != self._t1 for t in others):
-                    self._t1 = ""
+                self._trigger = scan.trigger
                 if value.streaming:
                     self._memo = scan.memo
                     self._pend, self._buf = self._buf, ""
@@ -644,7 +640,7 @@ class Machine:
             self._events.append(ToolCallDelta(call.index, text))
             call.pieces.append(text)
             if len(call.pieces) > MANY:
-                call.compact(self._settings.collect)
+                call.compact()
 
     def _diagnose(self, code: str, message: str, start: int, end: int) -> None:
         self._report(Diagnostic(code, message, start, end))
@@ -784,7 +780,7 @@ class Machine:
                 closing += call.closing()
         if not complete:
             self._diagnose("cut", "the call was cut off: the arguments' end is missing", self._at, self._at)
-        if not (closing or call.pieces or call.streamed):
+        if not (closing or call.mark()):
             closing = "{}"
         arguments = "".join(call.pieces) + closing if self._settings.collect else ""
         result = ToolCall(
@@ -1326,7 +1322,7 @@ class Machine:
         limit = boundary(node, term)
         self._reader_term = term
         if term in ("JSON_CALL", "BARE_JSON_CALL"):
-            self._call = OpenCall()
+            self._call = OpenCall(self._settings.collect)
             self._reader = JsonCallReader(
                 boundary=limit,
                 max_depth=settings.max_depth,
@@ -1486,7 +1482,7 @@ class Machine:
         """A capture is complete. False: a doubtful start that may not call this name."""
         call = self._call
         if call is None:
-            call = self._call = OpenCall()
+            call = self._call = OpenCall(self._settings.collect)
         if term == "KEY":
             call.key_at = offset
             if "member" in self._meanings():

@@ -50,20 +50,13 @@ class Scan(NamedTuple):
     automaton: Automaton
     search: re.Pattern[str]
     first: str
-    triggers: tuple[str, str, str]  # a chunk without any of these needs no search; ("", "", "") if they are too many
+    trigger: str  # for the hot path of values: a printable chunk without it needs no search ("": every chunk does)
     memo: dict[str, str]  # the hot path's: text of a value without markers -> its escaped form
 
 
-def _padded(chars: str) -> tuple[str, str, str]:
-    if len(chars) > 3:
-        return "", "", ""
-    a, b, c = ((chars or "\0") * 3)[:3]
-    return a, b, c
-
-
-def _scan_of(automaton: Automaton, pattern: str, more: str = "") -> Scan:
+def _scan_of(automaton: Automaton, pattern: str) -> Scan:
     return Scan(
-        automaton, re.compile(pattern) if pattern else _NEVER, automaton.first, _padded(automaton.first + more), {}
+        automaton, re.compile(pattern) if pattern else _NEVER, automaton.first, "", {}
     )
 
 
@@ -244,7 +237,6 @@ class Node:
         names = [n for n in names if n in markers and (n in self.accepts or self.path_to(n) is not None)]
         names += self.grammar.switch
         more = ["`(?:`(?:`|\\Z)|\\Z)"]
-        triggers = "`"
         for n in list(names):
             edge = self.shift(n)
             # a short opener that only an object can follow is looked at only where one does: `[` is common in prose
@@ -252,11 +244,10 @@ class Node:
                 more.append(re.escape(self.grammar.literals[n]) + r"(?=\s*(?:\{|\Z))")
         if self.readers:
             more.append(BARE_CALL.pattern)
-            triggers += "{"
         plain = [n for n in names if not any(m.startswith(re.escape(self.grammar.literals[n]) + "(?=") for m in more)]
         pattern = self.grammar.automaton(tuple(plain)).prefix_pattern() if plain else ""
         automaton = self.grammar.automaton(tuple(dict.fromkeys(names)))
-        return _scan_of(automaton, "|".join(p for p in (pattern, *more) if p), triggers)
+        return _scan_of(automaton, "|".join(p for p in (pattern, *more) if p))
 
     @cached_property
     def value_scan(self) -> Scan:
@@ -279,7 +270,8 @@ class Node:
         automaton = Automaton(terminals)
         scan = _scan_of(automaton, automaton.prefix_pattern())
         # the hot path of values looks at what is not printable anyway
-        return scan._replace(triggers=_padded(automaton.first.replace("\n", "")))
+        printable = automaton.first.replace("\n", "")
+        return scan._replace(trigger=printable if len(printable) == 1 else "")
 
     @cached_property
     def stop_scan(self) -> Scan:
