@@ -367,7 +367,7 @@ def test_strings_stream_at_once() -> None:
     assert reader.held == 0
     assert reader.fast("aris is ") == "aris is "
     assert reader.fast('nice "') == 'nice \\"'
-    assert reader.fast("a\\n\\'b") == "a\\n'b"
+    assert reader.fast("a\\n\\tb") == "a\\n\\tb"
     for slow in ("it's", "a\\", "a\\x41", "a\nb"):
         assert reader.fast(slow) is None
 

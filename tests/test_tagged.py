@@ -54,7 +54,6 @@ def feed(value: TextValue, pieces: list[str]) -> list[str | Diagnostic]:
         value.base = base
         value.feed(piece)
         base += len(piece)
-        value.base = base
         out += value.out
         value.out.clear()
     return out

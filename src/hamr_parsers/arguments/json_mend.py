@@ -68,7 +68,7 @@ _BODY = {
 }
 _QUOTE_OR_LINE = re.compile(r'[^"\n]*+')
 
-_SCALARS = {"true": "true", "false": "false", "null": "null", "none": "null"}
+_SCALARS = {"true": "true", "false": "false", "null": "null", "none": "null", "undefined": "null"}
 _NOT_FINITE = frozenset(("nan", "infinity", "inf"))
 _LITERALS = frozenset(_SCALARS) | _NOT_FINITE
 _PYTHON = frozenset(("True", "False", "None"))
@@ -386,7 +386,7 @@ class Mender:
 
     def _scalar(self, word: str) -> tuple[str, str, str] | None:
         """The JSON of an unquoted value with the code and message of its mend, or None if it is a text."""
-        if _NUMBER.match(word) or word in _SCALARS and word != "none":
+        if _NUMBER.match(word) or word in ("true", "false", "null"):
             return word, "", ""
         low = word.lower()
         json_text = _SCALARS.get(low)

@@ -34,8 +34,9 @@ _STR = rf'''"{_CHARS}(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{{4}}){_CHARS})*+"'''
 _NUM = r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++(?:[eE][+-]?[0-9]++)?+|[eE][+-]?[0-9]++)?+"
 _SCALAR = rf"(?:{_NUM}|true|false|null)"
 _PAIR = r"u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_SINGLE = r"u(?:[0-9a-ce-fA-CE-F][0-9a-fA-F]|[dD][0-7])[0-9a-fA-F]{2}"
 _STRING = re.compile(
-    rf'''{_CHARS}(?:\\(?:["\\/bfnrt]|u(?:[0-9a-ce-fA-CE-F]|[dD][0-7c-fC-F])[0-9a-fA-F]{{2,3}}|{_PAIR}){_CHARS})*+'''
+    rf'''{_CHARS}(?:\\(?:["\\/bfnrt]|{_SINGLE}|{_PAIR}){_CHARS})*+'''
 )
 """The inside of a string, up to a quote, an escape that is incomplete or none, or a lone half of a pair."""
 

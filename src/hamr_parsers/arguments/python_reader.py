@@ -173,6 +173,8 @@ class PythonArgumentsReader:
     `recovered`, `held`.
     """
 
+    _node = None  # no interned lexical nodes here: the engine asks `fast` about every chunk
+
     __slots__ = (
         "_at",
         "_at_start",

@@ -349,6 +349,7 @@ class TextValue:
     __slots__ = (
         "_at",
         "_end",
+        "_end_at",
         "_given",
         "_held",
         "_json",
@@ -403,6 +404,7 @@ class TextValue:
         self._reader: JsonReader | None = None
         self._end: _End | None = None
         self._rest = ""  # what the reader has not consumed
+        self._end_at = 0  # where the text that it was given ends
         self._told_junk = False
 
     @property
@@ -424,7 +426,7 @@ class TextValue:
             self.streaming = self._given = True
             self.out.append('"' + escape(text))
         elif self._reader is not None:
-            self._read(text)
+            self._read(text, self.base)
         elif len(text) <= self.max_held - self._held:
             self._open(text)
         else:
@@ -469,7 +471,7 @@ class TextValue:
         if reader is None:
             return None
         if not reader.done:
-            reader.base = self.base - len(self._rest)
+            reader.base = self._end_at - len(self._rest)
             reader.feed(self._rest, 0, True)
             self._rest = ""
             self._take(reader)
@@ -490,10 +492,9 @@ class TextValue:
                 return True
             self._started = True
             if self._begin(text[0]):
-                self.base += blanks - len(text)
                 self._pieces.clear()
                 self._held = 0
-                self._read(text)
+                self._read(text, self.base + blanks - len(text))
                 return False
         if self._recognise(text):
             return True
@@ -625,12 +626,13 @@ class TextValue:
 
     # -- objects and arrays that cannot be strings --------------------------------------------------------
 
-    def _read(self, text: str) -> None:
+    def _read(self, text: str, base: int) -> None:
         reader = self._reader
         assert reader is not None
         if reader.done:
-            self._junk(text, self.base)
+            self._junk(text, base)
             return
+        self._end_at = base + len(text)
         if not self._rest:
             out = reader.fast(text)
             if out is not None:
@@ -638,7 +640,7 @@ class TextValue:
                     self._given = True
                     self.out.append(out)
                 return
-        reader.base = self.base - len(self._rest)
+        reader.base = base - len(self._rest)
         text = self._rest + text
         pos = reader.feed(text, 0, False)
         self._rest = text[pos:]
@@ -671,7 +673,7 @@ class TextValue:
         # data. Which of the two shows when a copy has tried.
         trial, end = copy.deepcopy((reader, self._end))
         end.armed = True
-        trial.base = reader.base = self.base - len(rest)
+        trial.base = reader.base = self._end_at - len(rest)
         trial.feed(rest + _End.MARK, 0, True)
         done = trial.done and not trial.cut
         if done and not any(isinstance(i, str) and _End.MARK in i for i in trial.out):
@@ -681,6 +683,6 @@ class TextValue:
         reader.feed(rest, 0, True)
         self._take(reader)
         if reader.cut:
-            at = self.base
+            at = self._end_at
             self.out.append(Diagnostic("missing-closer", "the value ends inside a string", at, at))
             self.out.append(reader.closing)

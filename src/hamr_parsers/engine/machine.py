@@ -580,6 +580,8 @@ class Machine:
             if self._turn_ended:
                 self._turn_ended = False
                 self._diagnose("text-after-end", "text after the end of the turn", self._turn_at, self._turn_at)
+            if not self._flow.begun and body[0] in "{[":
+                self._flow.code().enter_object()  # the answer is JSON: nothing inside it is a call of its own
             self._span(self._flow.kind, len(body))
             self._give_out(body)
         tail = text[len(body) :]
@@ -679,10 +681,13 @@ class Machine:
         if self._starts:  # an item of an envelope that is unproven itself
             for segment in segments:
                 segment.failed = True
+            self._starts[-1].empty = False
             if not start.quiet:
                 self._starts[-1].diagnostics.append(noted)
         else:
             del self._segments[start.segment :]
+            if start.terminal == "BARE_JSON_CALL":
+                start.flow.code().enter_object()
             self._give_back(segments, start.flow)
             if not start.quiet:
                 self._report(noted)
@@ -958,16 +963,20 @@ class Machine:
             return pos + 1
         self._after_json = False
         flow = self._flow
-        if node.capture == "DECLARED_NAME" and not flow.begun and not self._after_call and self._may_begin_with_name():
+        if not flow.begun and not self._after_call and (node.capture == "DECLARED_NAME" or node.first_openers):
             blanks = _BLANKS.match(buf, pos)
             assert blanks is not None
             if blanks.end() > pos:
                 self._text(buf[pos : blanks.end()])
                 return blanks.end()
-            if not _STOPS["NAME"].match(buf, pos) and buf[pos] not in node.text_scan.first:
-                self._open_start("DECLARED_NAME", self._base + pos, True)
-                self._begin_capture("DECLARED_NAME")
-                return pos
+            if self._calls_allowed() and self._may_doubt(False) and flow is self._content:
+                opener = node.first_openers.get(buf[pos])
+                if opener is not None:
+                    return self._opener(opener, buf, pos, pos + 1, False)
+                if node.capture and not _STOPS["NAME"].match(buf, pos) and buf[pos] not in node.text_scan.first:
+                    self._open_start("DECLARED_NAME", self._base + pos, True)
+                    self._begin_capture("DECLARED_NAME")
+                    return pos
         scan = node.text_scan
         at = pos
         while True:
@@ -1040,9 +1049,6 @@ class Machine:
             or (self._flow is self._reasoning and settings.calls_in_reasoning == "text")
         )
 
-    def _may_begin_with_name(self) -> bool:
-        return self._calls_allowed() and self._may_doubt(False)
-
     def _bare_object(self, buf: str, pos: int) -> int:
         """A `{` in free text: does a call without a marker begin?"""
         node = self._node
@@ -1055,7 +1061,7 @@ class Machine:
             if not self._may_doubt(True) or self._flow is self._reasoning:
                 return -pos - 1
             code = self._flow.code()
-            if code.in_code() or not (self._dialect.bare or code.at_line_start() or not self._flow.begun):
+            if code.in_code() or code.depth or not (self._dialect.bare or code.at_line_start() or not self._flow.begun):
                 return -pos - 1
         self._open_start(term, self._base + pos, bare, quiet=True)
         self._begin_reader(term)
@@ -1468,6 +1474,10 @@ class Machine:
         open_end = stop is None and after.shift("END_NAME") is not None
         if not text or end - pos > _NAME_SIZE or open_end:
             self._phase = TIGHT
+            if end == len(buf) and final and self._call is not None and self._call.index >= 0:
+                self._take(buf[pos:], "markup")  # a key that was cut off
+                self._wait = True
+                return end
             return self._unexpected(buf, pos, final)
         if not self._name(term, text, self._base + pos):
             self._take(buf[pos:end], "name")

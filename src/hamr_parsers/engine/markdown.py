@@ -4,6 +4,9 @@ Theory. Markup in code is talk about markup and no call, so the machine asks, at
 marker stands in code. The state is moved over the text lazily, in pieces, only when that question comes up. A run of
 backticks may be cut by a piece's end, so the last run is kept open until the next character, or the question, closes it.
 
+A JSON object that turned out to be no call is followed to its end as well (`enter_object`): what looks like a call inside it is
+a part of it.
+
 A fence opens and closes at a line's start (at most three blanks before it); inline code ends at its closing run of the
 same length, or with its line.
 """
@@ -14,13 +17,15 @@ import re
 
 __all__ = ["CodeState"]
 
+_JSON = re.compile(r"""[{}\[\]"\n]|[^{}\[\]"\s]+""")
+_STRING_END = re.compile(r"""[^"\\]*(?:\\.[^"\\]*)*("|\\?\Z)""", re.DOTALL)
 _TOKEN = re.compile(r"\n|`+|[^\n`]+")
 
 
 class CodeState:
     """The state after all text that was fed. All of it is plain data."""
 
-    __slots__ = ("blank_only", "closing", "fence", "info", "inline", "opening", "run")
+    __slots__ = ("blank_only", "closing", "depth", "escaped", "fresh_line", "quoted", "fence", "info", "inline", "opening", "run")
 
     def __init__(self) -> None:
         self.fence = 0  # length of the open fence, 0 outside
@@ -29,10 +34,15 @@ class CodeState:
         self.blank_only = 0  # blanks since the line's start; -1 once something else came
         self.opening = False  # within the opening line of a fence
         self.closing = False  # behind a run that may close the fence
+        self.depth = 0  # of an object that is no call; 0 outside
+        self.fresh_line = False  # only blanks since a newline in it
+        self.quoted = self.escaped = False  # within one of its strings; behind a backslash there
         self.run = 0  # backticks at the end of what was fed
 
     def feed(self, text: str) -> None:
         """Move over `text`."""
+        if self.depth:
+            self._follow_object(text)
         for token in _TOKEN.findall(text):
             if token[0] == "`":
                 self.run += len(token)
@@ -70,6 +80,46 @@ class CodeState:
             self.inline = length
         elif self.inline == length:
             self.inline = 0
+
+    def enter_object(self) -> None:
+        """The next character is the brace of an object that is no call."""
+        self.depth = 1
+        self.quoted = self.escaped = self.fresh_line = False
+
+    def _follow_object(self, text: str) -> None:
+        """Count brackets outside strings. `depth` is one more than what is open, so that the first brace can come."""
+        at = 0
+        while self.depth:
+            if self.quoted:
+                if self.escaped and at < len(text):
+                    self.escaped = False
+                    at += 1
+                end = _STRING_END.match(text, at)
+                assert end is not None
+                at = end.end()
+                self.quoted = end[1] != '"'
+                self.escaped = end[1] == "\\"
+                if self.quoted:
+                    return
+            found = _JSON.search(text, at)
+            if found is None:
+                return
+            at = found.end()
+            token = found[0]
+            if token == "\n":
+                if self.fresh_line:
+                    self.depth = 0  # a blank line: prose goes on
+                self.fresh_line = True
+                continue
+            self.fresh_line = False
+            if token == '"':
+                self.quoted = True
+            elif token in "{[":
+                self.depth += 1
+            elif token in "}]":
+                self.depth -= 1
+                if self.depth <= 1:
+                    self.depth = 0
 
     def in_code(self) -> bool:
         """Whether the next character stands in inline code or in a fence."""

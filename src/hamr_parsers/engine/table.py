@@ -226,8 +226,19 @@ class Node:
 
     @cached_property
     def tight_scan(self) -> Scan:
-        """Between markers: everything that may come."""
-        return self._scan(self.reachable)
+        """Between markers: everything that may come, and the closer of an envelope that holds nothing."""
+        return self._scan((*self.reachable, f"END_{self.entered_by}"))
+
+    @cached_property
+    def first_openers(self) -> dict[str, str]:
+        """Markers of one character before a declared name, by character: they count only where the answer begins."""
+        found = {}
+        for n in self.accepts:
+            edge = self.shift(n)
+            literal = self.grammar.literals.get(n, "")
+            if len(literal) == 1 and edge is not None and edge.target.capture == "DECLARED_NAME":
+                found[literal] = n
+        return found
 
     @cached_property
     def text_scan(self) -> Scan:
@@ -235,16 +246,19 @@ class Node:
         markers = self.grammar.markers
         names = [*self.accepts, *self.grammar.until.get(self.text or "", ())]
         names = [n for n in names if n in markers and (n in self.accepts or self.path_to(n) is not None)]
+        names = [n for n in names if n not in self.first_openers]
         names += self.grammar.switch
         more = ["`(?:`(?:`|\\Z)|\\Z)"]
-        for n in list(names):
-            edge = self.shift(n)
+        plain = []
+        for n in names:
+            edge, spellings = self.shift(n), self.grammar.spellings.get(n, ())
             # a short opener that only an object can follow is looked at only where one does: `[` is common in prose
-            if edge is not None and len(self.grammar.literals[n]) == 1 and set(edge.target.accepts) <= set(READERS):
-                more.append(re.escape(self.grammar.literals[n]) + r"(?=\s*(?:\{|\Z))")
+            if [len(x) for x in spellings] == [1] and edge is not None and set(edge.target.accepts) <= set(READERS):
+                more.append(re.escape(spellings[0]) + r"(?=\s*(?:\{|\Z))")
+            else:
+                plain.append(n)
         if self.readers:
             more.append(BARE_CALL.pattern)
-        plain = [n for n in names if not any(m.startswith(re.escape(self.grammar.literals[n]) + "(?=") for m in more)]
         pattern = self.grammar.automaton(tuple(plain)).prefix_pattern() if plain else ""
         automaton = self.grammar.automaton(tuple(dict.fromkeys(names)))
         return _scan_of(automaton, "|".join(p for p in (pattern, *more) if p))
