@@ -12,7 +12,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from typing import Any, Literal
 
 from .engine.machine import Machine, Settings
-from .events import Event, Span
+from .events import ContentDelta, Event, Span
 from .families import registry
 from .families.dialects import dialect
 from .families.entry import Family
@@ -109,13 +109,18 @@ class StreamParser(Machine):
         """What `parse` would return; before `close()`, a snapshot of what was given out."""
         content, reasoning = self._content.text(), self._reasoning.text()
         calls = list(self._calls)
+        if self._call is not None and self._call.index >= 0 and self._settings.collect:
+            rest = self.copy()  # what the open call would be if the text ended here
+            rest.close("length")
+            calls.append(rest._calls[len(calls)])
         if any(not c.complete for c in calls) or self._final_reason == "length":
             reason = "length"
         else:
             reason = "tool_calls" if calls else "stop"
+        collect = self._settings.collect
         return ParsedMessage(
-            content=content or None,
-            reasoning=reasoning or None,
+            content=(content or None) if collect else None,
+            reasoning=(reasoning or None) if collect else None,
             tool_calls=calls,
             diagnostics=list(self._diagnostics),
             finish_reason=reason,
@@ -148,11 +153,12 @@ class StreamParser(Machine):
         for name in _slots(type(self)):
             value = getattr(self, name)
             setattr(new, name, value if name in _SHARED else copy.deepcopy(value, memo))
-        new._set_mode()
         return new
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = {name: getattr(self, name) for name in _slots(type(self)) if name not in ("_search", "_memo", "_dialect")}
+        still = self.copy()
+        still._leave()  # what the hot path keeps for itself is put where it belongs
+        state = {name: getattr(still, name) for name in _slots(type(self)) if name not in _LOCAL}
         if self._new_id is self._dialect.new_id:
             state["_new_id"] = None
         grammar = self._dialect.grammar
@@ -164,13 +170,14 @@ class StreamParser(Machine):
             setattr(self, name, value)
         if self._new_id is None:
             self._new_id = self._dialect.new_id
-        self._search, self._memo = None, {}
+        self._search, self._memo, self._sink, self._event = None, {}, [], ContentDelta
         self._set_mode()
 
     def __repr__(self) -> str:
         return f"<StreamParser {self.parser}{' closed' if self._closed else ''}>"
 
 
+_LOCAL = frozenset(("_search", "_memo", "_sink", "_event", "_dialect"))
 _SHARED = frozenset(("_dialect", "_settings", "_new_id", "_node", "_search", "_memo", "parser"))
 
 

@@ -19,7 +19,7 @@ from typing import Final
 
 from ..events import Diagnostic
 from .json_mend import Boundary
-from .json_nodes import Node, tree
+from .json_nodes import Node, past, tree
 from .json_reader import JsonReader
 from .object_reader import Shape
 
@@ -33,7 +33,7 @@ IGNORED: Final = frozenset(("type",))
 _MAX_NAME = 256
 _BLANKS = re.compile(r"\s*+")
 _NAME_RUN = re.compile(r"""[^\s\x00-\x1f"'\\,\[\](){}<>]*+""")
-_BARE_NAME = re.compile(r"[A-Za-z_][\w.\-:/]*+")
+_BARE_NAME = re.compile(r"[\w.\-:/]*+")
 _NO_NAMES = frozenset(("null", "none", "true", "false", "undefined", "nan"))
 _ESCAPE = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
 _PARTIAL_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?+\Z")
@@ -258,7 +258,7 @@ class JsonCallReader(JsonReader):
 
     def _in_function(self, text: str, pos: int, final: bool) -> int:
         """`"function":` holds a name or the call itself."""
-        pos = _BLANKS.match(text, pos).end()  # type: ignore[union-attr]
+        pos = past(_BLANKS, text, pos)
         if pos < len(text) and text[pos] == "{":
             self._watch(2)
             self._phase = "members"
@@ -269,7 +269,7 @@ class JsonCallReader(JsonReader):
     def _in_name(self, text: str, pos: int, final: bool) -> int:
         n = len(text)
         if self._quote_open is None:
-            pos = _BLANKS.match(text, pos).end()  # type: ignore[union-attr]
+            pos = past(_BLANKS, text, pos)
             if pos >= n:
                 return self._fail("no name", pos) if final else pos
             c = text[pos]
@@ -278,16 +278,15 @@ class JsonCallReader(JsonReader):
                     self._note("single-quotes", "a string in single quotes", pos, pos + 1)
                 self._quote_open = c
                 pos += 1
-            elif _BARE_NAME.match(c):
+            elif c.isalpha() or c == "_":
                 self._note("unquoted-value", "a name without quotes", pos, pos)
                 self._quote_open = ""
             else:
                 return self._fail("the name is no string", pos)
         if self._quote_open == "":
-            m = _BARE_NAME.match(text, pos) if not self._piece else re.compile(r"[\w.\-:/]*+").match(text, pos)
-            if m is not None:
-                self._piece.append(m[0])
-                pos = m.end()
+            end = past(_BARE_NAME, text, pos)
+            self._piece.append(text[pos:end])
+            pos = end
             if self._too_long():
                 return self._fail("the name is too long", pos)
             if pos >= n and not final:
@@ -389,7 +388,7 @@ class JsonCallReader(JsonReader):
 
     def _in_before(self, text: str, pos: int, final: bool) -> int:
         """Before the first character of the arguments."""
-        pos = _BLANKS.match(text, pos).end()  # type: ignore[union-attr]
+        pos = past(_BLANKS, text, pos)
         if pos >= len(text) and not final:
             return pos
         if pos < len(text) and self._at(text, pos, final) is None:

@@ -33,7 +33,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from ..events import Diagnostic
-from .json_nodes import CLOSERS, ERROR, Node, Stack, tree
+from .json_nodes import CLOSERS, ERROR, Node, Stack, past, tree
 
 __all__ = ["LOOK", "Boundary", "Mender"]
 
@@ -110,28 +110,28 @@ def _junk_pattern(first: str) -> re.Pattern[str]:
 def _keylike(text: str, i: int, end: int, edge: bool | None) -> bool | None:
     """Does a quoted key with its colon stand at `i`? At the edge of what may be looked at: `edge`."""
     quote = text[i]
-    k = _BODY[quote].match(text, i + 1, end).end()  # type: ignore[union-attr]
+    k = past(_BODY[quote], text, i + 1, end)
     if k >= end or text[k] != quote:
         return edge
-    k = _BLANKS.match(text, k + 1, end).end()  # type: ignore[union-attr]
+    k = past(_BLANKS, text, k + 1, end)
     return edge if k >= end else text[k] in ":={["
 
 
 def _identkey(text: str, i: int, end: int, edge: bool | None, also: str = "") -> bool | None:
     """Does an unquoted key with its colon stand at `i`?"""
-    k = _IDENT.match(text, i, end).end()  # type: ignore[union-attr]
+    k = past(_IDENT, text, i, end)
     if k == i:
         return False
     if k < end and text[k] in "\"'":
         k += 1
         also = ""
-    k = _BLANKS.match(text, k, end).end()  # type: ignore[union-attr]
+    k = past(_BLANKS, text, k, end)
     return edge if k >= end else text[k] in ":=" or text[k] in also
 
 
 def _literal(text: str, i: int, end: int, edge: bool | None) -> bool | None:
     """Does a literal, in whatever spelling, stand at `i`?"""
-    k = _WORD.match(text, i, end).end()  # type: ignore[union-attr]
+    k = past(_WORD, text, i, end)
     word = text[i:k].lower()
     if k >= end and edge is None and any(literal.startswith(word) for literal in _LITERALS):
         return None
@@ -238,7 +238,7 @@ class Mender:
 
     def _blanks(self, text: str, i: int) -> int:
         """The end of the blanks at `i`; those that JSON does not know are dropped."""
-        j = _JSON_BLANKS.match(text, i).end()  # type: ignore[union-attr]
+        j = past(_JSON_BLANKS, text, i)
         if j > i:
             if self._lex == "A" and not self._hold:
                 self.out.append(text[i:j])
@@ -410,7 +410,7 @@ class Mender:
     def _step_word(self, text: str, i: int, final: bool) -> int:
         """`W`: in a run of characters that begins with none of the brackets and quotes."""
         n = len(text)
-        j = self._atom.match(text, i).end()  # type: ignore[union-attr]
+        j = past(self._atom, text, i)
         if j > i:
             self._word.append(text[i:j])
             self._length += j - i
@@ -446,7 +446,7 @@ class Mender:
     def _step_gap(self, text: str, i: int, final: bool) -> int:
         """`G`: in the blanks after a number or literal: does it end there, or is it a text without quotes?"""
         n = len(text)
-        j = _BLANKS.match(text, i).end()  # type: ignore[union-attr]
+        j = past(_BLANKS, text, i)
         if j > i:
             self._gap.append(text[i:j])
             return j
@@ -498,7 +498,7 @@ class Mender:
     def _step_bare(self, text: str, i: int, final: bool) -> int:
         """`U`: in a text without quotes. Blanks wait in `_gap` until something follows."""
         n = len(text)
-        j = self._bare.match(text, i).end()  # type: ignore[union-attr]
+        j = past(self._bare, text, i)
         if j > i:
             if self._gap:
                 ends = self._line_ends(text, i, final)
@@ -511,7 +511,7 @@ class Mender:
             return j
         if i >= n:
             return self._cut_off(i)
-        j = _BLANKS.match(text, i).end()  # type: ignore[union-attr]
+        j = past(_BLANKS, text, i)
         if j > i:
             self._gap.append(text[i:j])
             return j
@@ -602,10 +602,10 @@ class Mender:
             if in_object:
                 missing = _keylike(text, i, end, edge)
             else:
-                k = _BLANKS.match(text, i + 1, end).end()  # type: ignore[union-attr]
+                k = past(_BLANKS, text, i + 1, end)
                 missing = (False if edge else None) if k >= end else text[k] not in ",]}"
         elif c == ";":
-            k = _BLANKS.match(text, i + 1, end).end()  # type: ignore[union-attr]
+            k = past(_BLANKS, text, i + 1, end)
             if k >= end:
                 missing = edge
             elif in_object:
@@ -681,7 +681,7 @@ class Mender:
             self._lex = self._word.pop()
             return i
         i += 1
-        return self._junk.match(text, i).end()  # type: ignore[union-attr]
+        return past(self._junk, text, i)
 
     # -- closers ---------------------------------------------------------------------------------------
 
@@ -723,7 +723,7 @@ class Mender:
         run = [text[i]]
         j = i + 1
         while True:
-            j = _BLANKS.match(text, j, end).end()  # type: ignore[union-attr]
+            j = past(_BLANKS, text, j, end)
             if j >= end or text[j] not in "}]":
                 break
             run.append(text[j])
@@ -738,7 +738,7 @@ class Mender:
             if at:
                 follows = "!"
             elif text[j] == ",":
-                k = _BLANKS.match(text, j + 1, end).end()  # type: ignore[union-attr]
+                k = past(_BLANKS, text, j + 1, end)
                 follows = "?"
                 if k < end and text[k] in "\"'":
                     key = _keylike(text, k, end, None)
@@ -831,10 +831,10 @@ class Mender:
             return i
         end, edge = self._window(text, i, final)
         if c == "{" and lex == "k0":
-            k = _BLANKS.match(text, i + 1, end).end()  # type: ignore[union-attr]
+            k = past(_BLANKS, text, i + 1, end)
             if k >= end and edge is None:
                 return MORE
-            if k < end and (text[k] in "\"'{" or _IDENT.match(text, k).end() > k):  # type: ignore[union-attr]
+            if k < end and (text[k] in "\"'{" or past(_IDENT, text, k) > k):
                 self._mend("junk", "a doubled brace was dropped", i, i + 1)
                 return i + 1
         key = _identkey(text, i, end, edge, ",}")
@@ -852,7 +852,7 @@ class Mender:
         """`I`: in a key without quotes."""
         if i >= len(text):
             return self._cut_off(i)
-        j = _IDENT.match(text, i).end()  # type: ignore[union-attr]
+        j = past(_IDENT, text, i)
         if j > i:
             self._hold.append(text[i:j])
             return j
@@ -910,7 +910,7 @@ class Mender:
         is_key = self._lex == "K"
         sink: list[str] | list[str | Diagnostic] = self._hold if is_key else self.out
         quote = self._quote
-        j = _PLAIN[quote].match(text, i).end()  # type: ignore[union-attr]
+        j = past(_PLAIN[quote], text, i)
         if j > i:
             sink.append(text[i:j])
             return j
@@ -970,7 +970,7 @@ class Mender:
         sink.append(_CONTROL.get(c) or f"\\u{ord(c):04x}")
         return i + 1
 
-    def _escape(self, text: str, i: int, final: bool, sink: list[str]) -> int:
+    def _escape(self, text: str, i: int, final: bool, sink: list[str] | list[str | Diagnostic]) -> int:
         m = _ESCAPE.match(text, i)
         if m is None:
             if _PARTIAL_ESCAPE.match(text, i):
@@ -1000,7 +1000,7 @@ class Mender:
         """Does a string (or a text without quotes) end before `i`? None: more text is needed."""
         end, edge = self._window(text, i, final)
         stack = self._stack
-        j = _BLANKS.match(text, i, end).end()  # type: ignore[union-attr]
+        j = past(_BLANKS, text, i, end)
         if j >= end:
             return edge
         at = self._at(text, j, final)
@@ -1014,12 +1014,12 @@ class Mender:
             if value is not False:
                 return value
             # an inner quote, if the real one with its colon is in sight on this line
-            k = _QUOTE_OR_LINE.match(text, j, end).end()  # type: ignore[union-attr]
+            k = past(_QUOTE_OR_LINE, text, j, end)
             if k >= end:
                 return edge
             if text[k] == "\n":
                 return True
-            k = _BLANKS.match(text, k + 1, end).end()  # type: ignore[union-attr]
+            k = past(_BLANKS, text, k + 1, end)
             return edge if k >= end else text[k] != ":"
         bad = False
         closed = False
@@ -1035,9 +1035,9 @@ class Mender:
             if not stack.depth:
                 if not bad and self._lex != "D":
                     return j >= self._floor
-                j = _BLANKS.match(text, j + 1, end).end()  # type: ignore[union-attr]
+                j = past(_BLANKS, text, j + 1, end)
                 return edge if j >= end else text[j] not in "\"'" and (bad or text[j] != ",")
-            j = _BLANKS.match(text, j + 1, end).end()  # type: ignore[union-attr]
+            j = past(_BLANKS, text, j + 1, end)
             if j >= end:
                 return edge
             at = self._at(text, j, final)
@@ -1045,7 +1045,7 @@ class Mender:
                 return at
             c = text[j]
         if c == ",":
-            j = _BLANKS.match(text, j + 1, end).end()  # type: ignore[union-attr]
+            j = past(_BLANKS, text, j + 1, end)
             if j >= end:
                 return edge
             at = self._at(text, j, final)
@@ -1064,13 +1064,13 @@ class Mender:
                 return _keylike(text, j, end, edge)
             if closed:
                 return False
-            k = _BODY[c].match(text, j + 1, end).end()  # type: ignore[union-attr]
+            k = past(_BODY[c], text, j + 1, end)
             if k >= end or text[k] != c:
                 return edge
-            k = _BLANKS.match(text, k + 1, end).end()  # type: ignore[union-attr]
+            k = past(_BLANKS, text, k + 1, end)
             return edge if k >= end else text[k] in ",]"
         if c == ":" and stack.kind == "[" and not closed:
-            k = _BLANKS.match(text, j + 1, end).end()  # type: ignore[union-attr]
+            k = past(_BLANKS, text, j + 1, end)
             return edge if k >= end else text[k] in _STARTS
         if stack.kind == "{" and "\n" in text[i:j]:
             return _identkey(text, j, end, edge)
@@ -1079,7 +1079,7 @@ class Mender:
     def _restarts(self, text: str, i: int, final: bool) -> bool | None:
         """Is the quote at `i` the beginning of the next key, and all well-formed from there to the end?"""
         end, edge = self._window(text, i, final)
-        k = _KEY_WORD.match(text, i, end).end()  # type: ignore[union-attr]
+        k = past(_KEY_WORD, text, i, end)
         if k < end and text[k] != '"':
             return False
         node = self._stack.node("k")
@@ -1094,7 +1094,7 @@ class Mender:
             return None if edge is None else False
         stack = node.stack
         while True:
-            j = _BLANKS.match(text, j, end).end()  # type: ignore[union-attr]
+            j = past(_BLANKS, text, j, end)
             if j >= end:
                 # the whole rest was read: well-formed; the window alone: it cannot be told
                 return None if edge is None else final and j >= len(text)

@@ -21,13 +21,17 @@ leads, is bounded for each tree as well.
 
 from __future__ import annotations
 
+import re
+import sys
 from typing import Any
 
-__all__ = ["ERROR", "MEMO_CHUNK", "Node", "Stack", "Step", "tree"]
+__all__ = ["CLOSERS", "ERROR", "MEMO_CHUNK", "NOWHERE", "Node", "Stack", "Step", "past", "tree"]
 
 MAX_STACKS = 1024
-MAX_MEMO = 16384
+MAX_MEMO = 8192
+MAX_TREES = 16
 MEMO_CHUNK = 64
+"""Chunks longer than this are not remembered."""
 
 BLANKS = " \t\n\r"
 HEX = "0123456789abcdefABCDEF"
@@ -39,6 +43,12 @@ CLOSERS = {"{": "}", "[": "]"}
 
 Step = tuple["Node", str, str, "Node"]
 """Where a chunk leads: the node behind it, what may be given out, what must be held, the last safe node."""
+
+
+def past(pattern: re.Pattern[str], text: str, start: int, end: int = sys.maxsize) -> int:
+    """The end of the match at `start`; `start` if there is none."""
+    m = pattern.match(text, start, end)
+    return start if m is None else m.end()
 
 
 class Tree:
@@ -152,14 +162,12 @@ class Node(dict[str, "Node"]):
         """Where `chunk` leads from here, or None if it does not fit or the value ends in it."""
         node = self
         at = 0
-        i = 0
         safe: Node | None = None
-        for ch in chunk:
+        for i, ch in enumerate(chunk):
             node = node[ch]
-            i += 1
             mark = node.mark
             if mark:
-                at = i if mark == 1 else i - 1
+                at = i + 1 if mark == 1 else i
                 safe = node.safe
         step: Step | None
         if node is ERROR or node.stop:
@@ -195,7 +203,7 @@ def tree(max_depth: int, watch: int, doubtful: bool) -> Tree:
     key = (max_depth, watch, doubtful)
     found = _trees.get(key)
     if found is None or found.stacks >= MAX_STACKS or found.memo >= MAX_MEMO:
-        if len(_trees) > 16:
+        if len(_trees) >= MAX_TREES:
             _trees.clear()
         found = _trees[key] = Tree(max_depth, watch, doubtful)
     return found
@@ -281,7 +289,7 @@ def _next(node: Node, ch: str) -> Node:
         if ch == "}" and kind == "{" or ch == "]" and kind == "[":
             return stack.pop().node("Aq" if lex == "Aq" else "A")
         # a number may go on
-        if lex == "1" and "0" <= ch <= "9" or lex == "f" and "0" <= ch <= "9" or lex == "E" and "0" <= ch <= "9":
+        if lex in ("1", "f", "E") and "0" <= ch <= "9":
             return node
         if lex in ("0", "1") and ch == ".":
             return stack.node(".")

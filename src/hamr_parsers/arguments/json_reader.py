@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Any
 
 from .json_mend import Boundary, Mender
-from .json_nodes import ERROR, MEMO_CHUNK, NOWHERE, Node
+from .json_nodes import ERROR, MEMO_CHUNK, NOWHERE, Node, past
 
 __all__ = ["Boundary", "JsonReader", "duplicate_keys"]
 
@@ -73,7 +73,7 @@ def _run(node: Node, text: str, i: int) -> tuple[Node, int, int]:
     stack = node.stack
     if node.stop or stack.depth + NESTED > stack.tree.max_depth:
         return node, i, i
-    j = _run_patterns()[node.lex + stack.kind].match(text, i).end()  # type: ignore[union-attr]
+    j = past(_run_patterns()[node.lex + stack.kind], text, i)
     if j == i:
         return node, i, i
     # closers that stand behind the quote of a string wait with it
@@ -160,7 +160,8 @@ class JsonReader(Mender):
         What is not read (at most 64 characters) must come again, with more behind it. `final`: there is no
         more; all is decided and the reader is done. Never raises on any text.
         """
-        if self.done:
+        done: bool = self.done
+        if done:
             return pos
         self.pause = None
         shift = 0
@@ -266,7 +267,7 @@ class JsonReader(Mender):
             if n - i > RUN:
                 # long texts: whole runs of well-formed text at once, with the same result
                 if node.plain:
-                    j = _STRING.match(text, i).end()  # type: ignore[union-attr]
+                    j = past(_STRING, text, i)
                     if j > i:
                         i = safe_at = j
                         self._safe = node

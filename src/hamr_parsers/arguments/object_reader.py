@@ -15,7 +15,7 @@ import re
 
 from ..events import Diagnostic
 from .json_mend import Boundary
-from .json_nodes import Node
+from .json_nodes import Node, past
 from .json_reader import JsonReader
 
 __all__ = ["ObjectReader", "Shape"]
@@ -35,7 +35,18 @@ class Shape:
         start: where the value begins (offset in the input); what is odd inside a string is reported there.
     """
 
-    __slots__ = ("_form", "_inner", "_junk", "_max_depth", "_rest", "_seen", "_waits", "_wrap_key", "recovered", "start")
+    __slots__ = (
+        "_form",
+        "_inner",
+        "_junk",
+        "_max_depth",
+        "_rest",
+        "_seen",
+        "_waits",
+        "_wrap_key",
+        "recovered",
+        "start",
+    )
 
     def __init__(self, wrap_key: str, max_depth: int, start: int) -> None:
         self._wrap_key = wrap_key
@@ -83,11 +94,11 @@ class Shape:
         out.append(f"{{{json.dumps(self._wrap_key, ensure_ascii=False)}: ")
 
     def _string(self, item: str, out: Out) -> None:
-        end = _STRING.match(item).end()  # type: ignore[union-attr]
+        end = past(_STRING, item, 0)
         body = item[:end]
         if not body:
             return
-        text: str = json.loads(f'"{body}"')
+        text: str = json.loads(f'"{body}"') if "\\" in body else body
         if self._form == '"':
             self._waits.append(body)
             self._seen += text.lstrip() if not self._seen else text
@@ -110,7 +121,15 @@ class Shape:
     def _decoded(self, text: str, final: bool, out: Out) -> None:
         inner = self._inner
         assert inner is not None
-        if not inner.done:
+        if not self._rest and not final:
+            given = inner.fast(text)
+            if given is not None:
+                inner.base += len(text)
+                if given:
+                    out.append(given)
+                return
+        done = inner.done
+        if not done:
             text = self._rest + text
             pos = inner.feed(text, 0, final)
             inner.base += pos
@@ -185,7 +204,7 @@ class ObjectReader(JsonReader):
         if not self._begun:
             if self.done:
                 return pos
-            pos = _BLANKS.match(text, pos).end()  # type: ignore[union-attr]
+            pos = past(_BLANKS, text, pos)
             if pos == len(text):
                 if final:
                     self.done = self.cut = True

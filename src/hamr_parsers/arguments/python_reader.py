@@ -18,21 +18,16 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from ..events import Diagnostic
 from .schema import ParamSchema, ToolSchema
 from .tagged import TextValue, escape
 
+if TYPE_CHECKING:
+    from .json_mend import Boundary
+
 __all__ = ["PythonArgumentsReader"]
-
-
-class _Boundary(Protocol):
-    first: str
-
-    def at(self, text: str, pos: int, final: bool) -> bool | None: ...
-
-    def ends_string(self, text: str, pos: int, final: bool) -> bool | None: ...
 
 
 _WINDOW = 64
@@ -226,7 +221,7 @@ class PythonArgumentsReader:
 
     def __init__(
         self,
-        boundary: _Boundary | None = None,
+        boundary: Boundary | None = None,
         max_depth: int = 200,
         schema: ToolSchema | None = None,
         closer: str = ")",

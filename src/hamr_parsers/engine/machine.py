@@ -31,7 +31,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..arguments.json_call import JsonCallReader
+from ..arguments.json_call import BARE_CALL, JsonCallReader
 from ..arguments.object_reader import ObjectReader
 from ..arguments.python_reader import PythonArgumentsReader
 from ..arguments.tagged import TextValue, escape
@@ -241,9 +241,9 @@ class Machine:
                 if (
                     node is not None
                     and node.plain
-                    and chunk.isprintable()  # type: ignore[union-attr]
                     and '"' not in chunk
                     and "\\" not in chunk
+                    and chunk.isprintable()
                 ):
                     delta = _new(ToolCallDelta)
                     delta.index = self._index
@@ -294,10 +294,10 @@ class Machine:
                     chunk = self._pend + chunk  # type: ignore[operator]
                     self._pend = ""
                 if (
-                    chunk.isprintable()  # type: ignore[union-attr]
-                    and self._trigger not in chunk
+                    self._trigger not in chunk
                     and '"' not in chunk
                     and "\\" not in chunk
+                    and chunk.isprintable()
                 ):
                     delta = _new(ToolCallDelta)
                     delta.index = self._index
@@ -963,7 +963,12 @@ class Machine:
             return pos + 1
         self._after_json = False
         flow = self._flow
-        if not flow.begun and not self._after_call and (node.capture == "DECLARED_NAME" or node.first_openers):
+        if (
+            not flow.begun
+            and not self._after_call
+            and "JSON_CALL" not in node.readers
+            and (node.capture == "DECLARED_NAME" or node.first_openers)
+        ):
             blanks = _BLANKS.match(buf, pos)
             assert blanks is not None
             if blanks.end() > pos:
@@ -1005,7 +1010,7 @@ class Machine:
             elif ch == "`":
                 new = self._backticks(buf, here, final)
             else:
-                new = self._bare_object(buf, here)
+                new = self._bare_object(buf, here, final)
             if new >= 0:
                 return new
             if self._wait:
@@ -1049,13 +1054,23 @@ class Machine:
             or (self._flow is self._reasoning and settings.calls_in_reasoning == "text")
         )
 
-    def _bare_object(self, buf: str, pos: int) -> int:
+    def _bare_object(self, buf: str, pos: int, final: bool) -> int:
         """A `{` in free text: does a call without a marker begin?"""
         node = self._node
         assert node is not None
         if not node.readers or not self._calls_allowed():
             return -pos - 1
         term = node.readers[0]
+        if "JSON_ARGUMENTS" in node.readers:
+            alone = self._alone(buf, pos, final)
+            if alone is None:
+                self._wait = True
+                return -pos
+            if alone:
+                self._open_start("JSON_ARGUMENTS", self._base + pos, False)
+                call = self._call = OpenCall(self._settings.collect)
+                call.name, call.at = alone, self._base + pos
+                return self._begin_arguments("JSON_ARGUMENTS", pos)
         bare = term == "BARE_JSON_CALL"
         if bare:
             if not self._may_doubt(True) or self._flow is self._reasoning:
@@ -1066,6 +1081,23 @@ class Machine:
         self._open_start(term, self._base + pos, bare, quiet=True)
         self._begin_reader(term)
         return pos
+
+    def _alone(self, buf: str, pos: int, final: bool) -> str | None:
+        """A forced call's object: the tool's name if it holds the arguments alone, "" if name and arguments; None if more
+        text must tell."""
+        settings = self._settings
+        names = settings.tools.names if settings.tools is not None else ()
+        name = settings.tool_choice[1:] if settings.tool_choice.startswith("=") else "".join(names) if len(names) == 1 else ""
+        match = BARE_CALL.match(buf, pos)
+        if not name:
+            return ""
+        if match is None:
+            return name
+        if match[1] is None:
+            return name if final or match.end() < len(buf) else None
+        tool = settings.tools.tool(name) if settings.tools is not None else None
+        key = match[0][1:-1].strip(" \t\r\n\"'")
+        return name if tool is not None and key in tool.parameter_names else ""
 
     def _text_marker(self, terminal: str, buf: str, pos: int, end: int, final: bool) -> int:
         """A marker in free text."""
@@ -1157,7 +1189,7 @@ class Machine:
 
     def _stray_closer(self, terminal: str, buf: str, pos: int, end: int, final: bool, in_code: bool) -> int:
         """A closer that closes nothing: markup behind a call or alone on its line, else somebody writes about it."""
-        if terminal in self._owed:
+        if terminal in self._owed or self._settings.tool_choice == "none":
             self._owed.discard(terminal)  # goes back with the failed start that it belongs to
             return -end
         if in_code:

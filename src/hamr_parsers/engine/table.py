@@ -258,7 +258,7 @@ class Node:
             else:
                 plain.append(n)
         if self.readers:
-            more.append(BARE_CALL.pattern)
+            more.append(r"\{" if "JSON_ARGUMENTS" in self.readers else BARE_CALL.pattern)
         pattern = self.grammar.automaton(tuple(plain)).prefix_pattern() if plain else ""
         automaton = self.grammar.automaton(tuple(dict.fromkeys(names)))
         return _scan_of(automaton, "|".join(p for p in (pattern, *more) if p))

@@ -26,7 +26,8 @@ _lock = threading.RLock()
 
 _FORCED = """
 %extend start: forced part*
-forced: FORCED_LIST forced_items END_FORCED_LIST | forced_items
+forced: FORCED_LIST forced_items END_FORCED_LIST | forced_items | alone_call
+alone_call: JSON_ARGUMENTS
 forced_items: forced_call | forced_items FORCED_SEPARATOR? forced_call
 forced_call: JSON_CALL
 FORCED_LIST: "["
