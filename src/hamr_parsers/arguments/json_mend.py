@@ -66,7 +66,7 @@ _BODY = {
     '"': re.compile(r'(?:[^"\\]|\\.)*+', re.DOTALL),
     "'": re.compile(r"(?:[^'\\]|\\.)*+", re.DOTALL),
 }
-_QUOTE_OR_LINE = re.compile(r'[^"\n]*+')
+_TO_QUOTE = {'"': re.compile(r'[^"\n]*+'), "'": re.compile(r"[^'\n]*+")}
 
 _SCALARS = {"true": "true", "false": "false", "null": "null", "none": "null", "undefined": "null"}
 _NOT_FINITE = frozenset(("nan", "infinity", "inf"))
@@ -1014,7 +1014,7 @@ class Mender:
             if value is not False:
                 return value
             # an inner quote, if the real one with its colon is in sight on this line
-            k = past(_QUOTE_OR_LINE, text, j, end)
+            k = past(_TO_QUOTE[self._quote], text, j, end)
             if k >= end:
                 return edge
             if text[k] == "\n":
@@ -1061,7 +1061,7 @@ class Mender:
             return _literal(text, j, end, edge)
         if c in "\"'":
             if stack.kind == "{":
-                return _keylike(text, j, end, edge)
+                return _keylike(text, j, end, False if edge else None)
             if closed:
                 return False
             k = past(_BODY[c], text, j + 1, end)

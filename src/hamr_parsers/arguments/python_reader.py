@@ -3,8 +3,8 @@ r"""Python keyword arguments, `city="Paris", days=2, opts={'a': [1, None]})`, as
 Theory. The reader stands behind a call's opening parenthesis and ends behind the closing one. It is an automaton
 with a stack of the brackets that are open; every character is looked at once, but for a look of at most 64
 characters ahead where two readings are possible: whether a quote ends its string, and whether a comma ends a value
-without quotes. Python's own reading always wins where the text is legal Python; only where it is not are quotes
-taken for content, commas and closers inserted, and bare words taken for strings, each with a diagnostic.
+without quotes. Where the arguments are Python literals, Python's own reading wins; only where they are not are
+quotes taken for content, commas and closers inserted, and bare words taken for strings, each with a diagnostic.
 
 What is held back: a key, until its value begins; numbers and words, until they end; a string, never, but for half
 an escape. Two openers do not say what they open: `(` may be a tuple or mere parentheses, `{` a dict or a set. Their

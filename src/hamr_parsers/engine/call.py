@@ -35,11 +35,6 @@ class Tally(list[str]):
         if "\\" in text:
             self.surplus += len(text) - len(ESCAPES.sub("x", text))
 
-    def take_surplus(self) -> int:
-        """What escaping added since this was last asked."""
-        surplus, self.surplus = self.surplus, 0
-        return surplus
-
     def __reduce__(self) -> tuple[Any, ...]:
         return (Tally, (), {"characters": self.characters, "surplus": self.surplus})
 
@@ -53,6 +48,7 @@ class OpenCall:
     __slots__ = (
         "at",
         "call_id",
+        "depth",
         "diagnostics",
         "index",
         "key",
@@ -71,6 +67,7 @@ class OpenCall:
     def __init__(self, collect: bool) -> None:
         self.index = -1
         self.name = ""
+        self.depth = 0  # of the stack where the call began
         self.at = 0  # offset of the name
         self.key_at = 0  # offset of the key
         self.call_id: str | None = None
@@ -92,13 +89,16 @@ class OpenCall:
     def mark(self) -> int:
         """Where in the pieces we are, for `since`."""
         pieces = self.pieces
-        return pieces.characters if isinstance(pieces, Tally) else len(pieces)
+        if isinstance(pieces, Tally):
+            pieces.surplus = 0
+            return pieces.characters
+        return len(pieces)
 
     def since(self, mark: int, escaped: bool) -> int:
         """How many characters of the input the pieces since `mark` stand for; `escaped`: the input was a value's text."""
         pieces = self.pieces
         if isinstance(pieces, Tally):
-            return pieces.characters - mark - (pieces.take_surplus() if escaped else 0)
+            return pieces.characters - mark - (pieces.surplus if escaped else 0)
         text = "".join(pieces[mark:])
         return len(ESCAPES.sub("x", text)) if escaped and "\\" in text else len(text)
 

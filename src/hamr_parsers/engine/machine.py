@@ -66,7 +66,7 @@ _STOPS: Final = {
     "NAME": re.compile(r"""[\s"'`<>{}\[\]()=,;|]"""),
     "KEY": re.compile(r"""[\n"'<>]"""),
 }
-_FENCE_LINE: Final = re.compile(r"(`+)([^`\n]{0,48})(\n?)")
+_FENCE_LINE: Final = re.compile(r"(`*)([^`\n]{0,48})(\n?)")
 _BLANKS: Final = re.compile(r"\s*")
 _JSON_START: Final = frozenset("{[\"'-0123456789ntfNTF")
 _FENCE_INFOS: Final = frozenset(("", "json", "tool_call", "tool_code"))
@@ -377,6 +377,8 @@ class Machine:
             if len(self._buf) < len(pend):
                 self._flow.blanks.append(pend[: len(pend) - len(self._buf)])
             self._base += self._flow.count()
+            if not self._settings.collect:
+                self._flow.compact()
         elif mode != SLOW:
             self._base += self._given(mode)
             if mode == VALUE_TEXT:
@@ -476,7 +478,12 @@ class Machine:
                 new = _PHASES[phase](self, buf[: max(cap, pos)], pos, False) if cap > pos else pos
                 if self._wait or cap <= pos:
                     self._wait = False
-                    self._fail(self._base + new)
+                    began = self._starts[-1].offset if self._starts else -1
+                    if began >= 0:
+                        self._fail(self._base + new)
+                    if began == self._base + new and self._phase == TEXT:
+                        self._text(buf[new])  # nothing of the start was read: its first character is text
+                        new += 1
             else:
                 new = _PHASES[phase](self, buf, pos, final)
             if new > pos or phase != self._phase or node is not self._node:
@@ -626,7 +633,7 @@ class Machine:
     def _push(self, flow: Flow, text: str) -> None:
         self._events.append(flow.event(text))
         flow.pieces.append(text)
-        if len(flow.pieces) > MANY:
+        if len(flow.pieces) > (MANY if flow.collect else 16):
             flow.compact()
 
     def _drop_blanks(self, flow: Flow) -> None:
@@ -860,6 +867,14 @@ class Machine:
             self._after_call = True
             self._enter()
             return end
+        if path is None and call is not None and call.index >= 0:
+            back = node.back_to(terminal, call.depth)
+            if back is None:
+                return self._skip_junk(buf, pos, final, end)
+            call.key = None  # a member that was begun and not named
+            node = self._node = back
+            path = node.path_to(terminal)
+            self._diagnose("junk", "half a member", self._base + pos, self._base + pos)
         if path is None:
             return self._unexpected(buf, pos, final)
         if call is not None and call.index < 0:
@@ -914,13 +929,13 @@ class Machine:
         self._enter()
         return pos
 
-    def _skip_junk(self, buf: str, pos: int, final: bool) -> int:
+    def _skip_junk(self, buf: str, pos: int, final: bool, at: int = 0) -> int:
         """Text inside an announced call: junk if a marker follows soon, else the call's closers are missing."""
         node = self._node
         assert node is not None
-        limit = pos + WINDOW
+        at = max(at, pos)
+        limit = at + WINDOW
         scan = node.tight_scan
-        at = pos
         while at < limit:
             found = scan.search.search(buf, at, min(limit + 32, len(buf)))
             if found is None or found.start() >= limit:
@@ -1043,8 +1058,9 @@ class Machine:
         if not self._may_doubt(True) or not self._calls_allowed():
             return -line.end(1)
         self._open_start("FENCE", self._base + pos, True, fence=run)
+        self._take(line[1], "markup")
         self._phase = FENCE
-        return pos
+        return line.end(1)
 
     def _calls_allowed(self) -> bool:
         settings = self._settings
@@ -1072,6 +1088,12 @@ class Machine:
                 call.name, call.at = alone, self._base + pos
                 return self._begin_arguments("JSON_ARGUMENTS", pos)
         bare = term == "BARE_JSON_CALL"
+        match = BARE_CALL.match(buf, pos)
+        if match is not None and match[1] is None and not final:
+            self._wait = True
+            return -pos
+        if match is None or match[1] is None:
+            return -pos - 1
         if bare:
             if not self._may_doubt(True) or self._flow is self._reasoning:
                 return -pos - 1
@@ -1262,14 +1284,17 @@ class Machine:
         if start.empty:  # the line itself has not been read
             line = _FENCE_LINE.match(buf, pos)
             assert line is not None
+            if line[1]:
+                start.fence += len(line[1])
+                self._take(line[1], "markup")
+                return line.end(1)
             if not line[3]:
-                if line.end() < len(buf) or final:
+                if line.end() == len(buf) and not final:
+                    self._wait = True
+                else:
                     self._fail(self._base + pos)
-                    return self._fail_fence(buf, pos, line.end(1))
-                self._wait = True
                 return pos
             start.empty = False
-            start.fence = len(line[1])
             self._capture = line[2].strip().lower()
             self._take(line[0], "markup")
             return line.end()
@@ -1304,11 +1329,6 @@ class Machine:
             return pos
         self._fail(self._base + pos)
         return pos
-
-    def _fail_fence(self, buf: str, pos: int, end: int) -> int:
-        """Not a fence line after all: its backticks are text."""
-        self._text(buf[pos:end])
-        return end
 
     def _tight_phase(self, buf: str, pos: int, final: bool) -> int:
         node = self._node
@@ -1525,6 +1545,7 @@ class Machine:
         call = self._call
         if call is None:
             call = self._call = OpenCall(self._settings.collect)
+            call.depth = len(self._starts[-1].node.stack) if self._starts else 0
         if term == "KEY":
             call.key_at = offset
             if "member" in self._meanings():
@@ -1728,7 +1749,7 @@ class Machine:
             ):
                 break
             start = self._starts[-1]
-            if len(self._starts) == 1 and start.empty and start.terminal != "FENCE" and self._segments:
+            if len(self._starts) == 1 and start.empty and call is None and not start.doubtful and self._segments:
                 self._starts.clear()  # an envelope that holds nothing
                 self._segments.clear()
                 break

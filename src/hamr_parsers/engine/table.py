@@ -165,6 +165,14 @@ class Node:
         self._paths[terminal] = found
         return found
 
+    def back_to(self, terminal: str, depth: int) -> Node | None:
+        """The innermost place around this one, deeper than `depth`, from where `terminal` can be reached."""
+        for size in range(len(self.stack) - 1, depth, -1):
+            node = intern(self.grammar, self.stack[:size], self.end, "")
+            if node.path_to(terminal) is not None:
+                return node
+        return None
+
     @cached_property
     def unwound(self) -> Node:
         """The innermost place around this one where content is legal, for when no closer leads there."""
