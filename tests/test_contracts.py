@@ -122,6 +122,8 @@ def test_4_a_cut_call_is_a_prefix_and_never_complete(family: str) -> None:
     for record in blocks.fixtures(family):
         if not record["expect"].get("calls") or len(record["text"]) > 300:
             continue
+        if "marker_in_value" in record["tags"]:
+            continue  # cut behind a closer that is data, nothing shows that it is
         options: dict[str, Any] = {"parser": family, "tools": record["tools"]}
         if record["thinking"] is not None:
             options["starts_in_reasoning"] = record["thinking"]

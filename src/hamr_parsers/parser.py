@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from .engine.machine import Machine, Settings
@@ -110,9 +111,11 @@ class StreamParser(Machine):
         content, reasoning = self._content.text(), self._reasoning.text()
         calls = list(self._calls)
         if self._call is not None and self._call.index >= 0 and self._settings.collect:
-            rest = self.copy()  # what the open call would be if the text ended here
+            rest = self.copy()
             rest.close("length")
-            calls.append(rest._calls[len(calls)])
+            ended = rest._calls[len(calls)]  # what the open call would be if the text ended here
+            given = sum(map(len, self._call.pieces))
+            calls.append(replace(ended, complete=False, closing=ended.arguments[given:]))
         if any(not c.complete for c in calls) or self._final_reason == "length":
             reason = "length"
         else:

@@ -752,28 +752,41 @@ class Mender:
                     follows = "?" if key is None else "{" if key else "["
                 elif edge is None:
                     return None
-        best = ""
-        least = 1 << 30
-        for act in ("insert", "replace", "drop"):
-            cost = self._cost(act, run, follows)
-            if cost < least:
-                best, least = act, cost
-        return best
-
-    def _cost(self, act: str, run: list[str], follows: str) -> int:
+        c = text[i]
         stack = self._stack
-        if act == "insert":
-            stack = stack.pop()
-            while stack.depth and CLOSERS[stack.kind] != run[0]:
-                stack = stack.pop()
-            if not stack.depth:
-                return 1 << 20
-        if act != "drop":
-            stack = stack.pop()
+        outer = stack.pop()
+        while outer.depth and CLOSERS[outer.kind] != c:
+            outer = outer.pop()
+        readings = {"insert": outer.pop(), "replace": stack.pop(), "drop": stack}
+        if not outer.depth:
+            del readings["insert"]
+        costs = {act: self._cost(after, run[1:], follows) for act, after in readings.items()}
+        least = min(costs.values())
+        best = [act for act, cost in costs.items() if cost == least]
+        if len(best) > 1:
+            # the one after which more of what can be seen is well-formed
+            if edge is None:
+                return None
+            best.sort(key=lambda act: -self._survives(readings[act], text, i + 1, end))
+        return best[0]
+
+    @staticmethod
+    def _survives(stack: Stack, text: str, i: int, end: int) -> int:
+        """How far the text is well-formed, if a value has just ended in these brackets."""
+        node = stack.node("A")
+        for j in range(i, end):
+            node = node[text[j]]
+            if node is ERROR:
+                return j
+        return end
+
+    @staticmethod
+    def _cost(stack: Stack, run: list[str], follows: str) -> int:
+        """How much does not fit these brackets of the closers in `run` and of the separator behind them."""
         cost = 0
-        for n, c in enumerate(run[1:]):
+        for n, c in enumerate(run):
             if not stack.depth:
-                return cost + len(run) - 1 - n + (follows in ("{", "[", "?"))
+                return cost + len(run) - n + (follows in ("{", "[", "?"))
             if CLOSERS[stack.kind] == c:
                 stack = stack.pop()
             else:
@@ -1066,7 +1079,7 @@ class Mender:
                 return False
             k = past(_BODY[c], text, j + 1, end)
             if k >= end or text[k] != c:
-                return edge
+                return False if edge else None
             k = past(_BLANKS, text, k + 1, end)
             return edge if k >= end else text[k] in ",]"
         if c == ":" and stack.kind == "[" and not closed:

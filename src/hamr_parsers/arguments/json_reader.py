@@ -314,5 +314,5 @@ def duplicate_keys(json_text: str) -> list[str]:
                 found[key] = None
             seen.add(key)
 
-    json.loads(json_text, object_pairs_hook=pairs)
+    json.loads(json_text, object_pairs_hook=pairs, parse_int=str)
     return list(found)

@@ -60,6 +60,7 @@ class OpenCall:
         "path",
         "pieces",
         "recovered",
+        "sealed",
         "source_id",
         "value",
     )
@@ -81,6 +82,7 @@ class OpenCall:
         self.pieces: list[str] = [] if collect else Tally()
         self.diagnostics: list[Diagnostic] = []
         self.recovered = False
+        self.sealed = False  # a reader gave all of the arguments, to their end
 
     def compact(self) -> None:
         """Join the pieces."""

@@ -22,7 +22,7 @@ MANY: Final = 1024
 class Flow:
     """One channel of free text."""
 
-    __slots__ = ("_code", "_counted", "_fed_blanks", "_held", "_seen", "blanks", "collect", "event", "kind", "length", "pieces")
+    __slots__ = ("_code", "_counted", "_fed_blanks", "_seen", "blanks", "collect", "event", "kind", "length", "pieces")
 
     def __init__(self, kind: str, collect: bool) -> None:
         self.kind = kind
@@ -36,7 +36,6 @@ class Flow:
         self._code = CodeState()
         self._seen = 0  # pieces that the Markdown state has seen
         self._counted = 0  # pieces that `count` has counted
-        self._held = 0  # blanks among what it counted
         self._fed_blanks = 0  # held blanks that it has seen
 
     @property
@@ -61,12 +60,9 @@ class Flow:
         return self._code
 
     def count(self) -> int:
-        """How many characters came since this was last asked, given out or held."""
-        new = self.pieces[self._counted :]
-        held = sum(map(len, self.blanks))
-        characters = sum(map(len, new)) + held - self._held
+        """How many characters were given out since this was last asked."""
+        characters = sum(map(len, self.pieces[self._counted :]))
         self._counted = len(self.pieces)
-        self._held = held
         return characters
 
     def compact(self) -> None:
@@ -74,6 +70,12 @@ class Flow:
         self.code()
         self.pieces = ["".join(self.pieces)] if self.collect else []
         self._seen = self._counted = len(self.pieces)
+
+    def held_blanks(self) -> int:
+        """How many blanks are held."""
+        if len(self.blanks) > 64:
+            self.blanks[:] = ["".join(self.blanks)]
+        return sum(map(len, self.blanks))
 
     def drop_blanks(self) -> None:
         """The held blanks were framing."""

@@ -53,11 +53,11 @@ from .call import OpenCall
 from .flow import MANY, Flow
 from .grammar import Grammar
 from .start import Segment, Start
-from .table import VALUES, Node, Scan, start_node
+from .table import READERS, VALUES, Node, Scan, start_node
 
 __all__ = ["Dialect", "Machine", "Settings"]
 
-SLOW, FREE, STRING, VALUE_TEXT, VALUE_JSON = range(5)  # modes of the hot path
+SLOW, FREE, STRING, VALUE_TEXT, VALUE_JSON, OTHER = range(6)  # modes of the hot path
 TEXT, TIGHT, CAPTURE, VALUE, READER, FENCE, JUNK, CHOICE = range(8)  # phases
 
 _WINDOW_SIZE: Final = 1 << 16  # longer chunks are read in windows of this size
@@ -232,7 +232,7 @@ class Machine:
             ValueError: the parser is closed, or there is no such channel.
         """
         if channel is not self._channel:
-            self._set_channel(channel)
+            return self._feed_other(chunk, channel)
         mode = self._mode
         try:
             if mode == STRING:
@@ -329,10 +329,10 @@ class Machine:
                         self._compact()
                     return [delta]
                 return []
-            elif mode == VALUE_JSON and self._trigger not in chunk and "\n" not in chunk:
-                text = self._call.value.fast(chunk)  # type: ignore[union-attr]
+            elif mode == OTHER or (mode == VALUE_JSON and self._trigger not in chunk and "\n" not in chunk):
+                text = self._reader.fast(chunk) if mode == OTHER else self._call.value.fast(chunk)  # type: ignore[union-attr]
                 if text is not None:
-                    self._base += len(chunk) - len(text)
+                    self._base += len(chunk)
                     if text:
                         self._sink.append(text)
                         if len(self._sink) > 1024:
@@ -352,8 +352,8 @@ class Machine:
         """
         if self._closed:
             return []
-        self._leave()
         self._events = events = []
+        self._leave()
         self._final_reason = finish_reason
         if self._channel_now() != self._fed_channel:
             self._switch_channel()
@@ -374,12 +374,12 @@ class Machine:
         if mode == FREE:
             pend, self._pend = self._pend, ""
             self._buf = pend.lstrip()
+            self._base += self._flow.count() + len(pend) - len(self._buf)
             if len(self._buf) < len(pend):
-                self._flow.blanks.append(pend[: len(pend) - len(self._buf)])
-            self._base += self._flow.count()
+                self._hold_blanks(pend[: len(pend) - len(self._buf)])
             if not self._settings.collect:
                 self._flow.compact()
-        elif mode != SLOW:
+        elif mode in (STRING, VALUE_TEXT):
             self._base += self._given(mode)
             if mode == VALUE_TEXT:
                 self._buf, self._pend = self._pend, ""
@@ -402,16 +402,17 @@ class Machine:
             return
         call = self._call
         assert call is not None
-        self._base += self._given(self._mode)
+        if self._mode in (STRING, VALUE_TEXT):
+            self._base += self._given(self._mode)
         call.compact()
         self._mark = call.mark()
 
-    def _set_channel(self, channel: str | None) -> None:
+    def _feed_other(self, chunk: str | bytes, channel: str | None) -> list[Event]:
+        """`feed` where the channel is named otherwise than last time."""
         if channel not in (None, "content", "reasoning"):
             raise ValueError(f"channel must be 'content' or 'reasoning', not {channel!r}")
         self._channel = channel
-        if self._channel_now() != self._fed_channel:
-            self._leave()
+        return self.feed(chunk, channel) if self._channel_now() == self._fed_channel else self._slow(chunk)
 
     def _channel_now(self) -> str:
         return "reasoning" if self._channel == "reasoning" else "content"
@@ -424,6 +425,7 @@ class Machine:
             while self._starts:
                 self._fail(self._base)
         self._fed_channel = self._channel_now()
+        self._may_reclassify = False
         node = self._node
         if self._fed_channel == "content" and node is not None and node.text == "REASONING":
             for t in (node.path_to("CONTENT") or ()):
@@ -449,8 +451,8 @@ class Machine:
             chunk = self._decoder.decode(bytes(chunk))
         elif not isinstance(chunk, str):
             raise TypeError(f"a chunk must be str or bytes, not {type(chunk).__name__}")
-        self._leave()
         self._events = events = []
+        self._leave()
         if self._channel_now() != self._fed_channel:
             self._switch_channel()
         for i in range(0, len(chunk), _WINDOW_SIZE):
@@ -503,12 +505,13 @@ class Machine:
             return
         if self._phase == TEXT:
             flow = self._flow
-            if flow.begun and node.begun is None and not self._after_call:
+            if flow.begun and node.begun is None and not self._after_call and self._settings.max_held > WINDOW:
                 flow.count()
                 blanks = flow.take_blanks() if flow.blanks else ""
                 if len(blanks) > WINDOW:
                     flow.blanks.append(blanks)
                     return
+                self._base -= len(blanks)  # they are counted when the hot path is left
                 self._pend, self._buf = blanks + self._buf, ""
                 self._sink = flow.pieces
                 self._event = flow.event
@@ -521,7 +524,7 @@ class Machine:
             if self._phase == READER:
                 if not self._buf:
                     self._mark_held = self._reader.held
-                    self._mode = STRING
+                    self._mode = OTHER if self._reader_term in ("PY_ARGUMENTS", "TOKEN_ARGUMENTS") else STRING
             elif self._phase == VALUE and value is not None and call.key is None:
                 scan = node.value_scan
                 self._search = scan.search.search
@@ -597,14 +600,19 @@ class Machine:
 
     def _hold_blanks(self, blanks: str) -> None:
         flow = self._flow
+        room = self._settings.max_held - flow.held_blanks()
+        while len(blanks) > room:  # too many to hold: they are text
+            self._note_blanks(blanks[: room + 1])
+            self._release(flow)
+            blanks, room = blanks[room + 1 :], self._settings.max_held
+        if blanks:
+            self._note_blanks(blanks)
+
+    def _note_blanks(self, blanks: str) -> None:
         note = self._span("markup", len(blanks))
         if note is not None:
-            note[2] = flow  # becomes the flow's text if more of it comes
-        flow.blanks.append(blanks)
-        if len(flow.blanks) > MANY:
-            flow.blanks[:] = ["".join(flow.blanks)]
-        if sum(map(len, flow.blanks[:2])) > self._settings.max_held:
-            self._release(flow)
+            note[2] = self._flow  # becomes the flow's text if more of it comes
+        self._flow.blanks.append(blanks)
 
     def _release(self, flow: Flow) -> None:
         self._settle_blanks(flow, flow.kind)
@@ -633,7 +641,7 @@ class Machine:
     def _push(self, flow: Flow, text: str) -> None:
         self._events.append(flow.event(text))
         flow.pieces.append(text)
-        if len(flow.pieces) > (MANY if flow.collect else 16):
+        if len(flow.pieces) > (MANY if flow.collect else 0):
             flow.compact()
 
     def _drop_blanks(self, flow: Flow) -> None:
@@ -785,7 +793,9 @@ class Machine:
         """The open, announced call is over. `closing` makes JSON of what a cut call gave out."""
         call = self._call
         assert call is not None and call.index >= 0
-        if self._reader is None:
+        if call.sealed:
+            complete, closing = True, ""
+        elif self._reader is None:
             if complete:
                 self._delta(call.closing())
             else:
@@ -992,7 +1002,7 @@ class Machine:
             if self._calls_allowed() and self._may_doubt(False) and flow is self._content:
                 opener = node.first_openers.get(buf[pos])
                 if opener is not None:
-                    return self._opener(opener, buf, pos, pos + 1, False)
+                    return self._after_first(self._opener(opener, buf, pos, pos + 1, False, final), buf, pos)
                 if node.capture and not _STOPS["NAME"].match(buf, pos) and buf[pos] not in node.text_scan.first:
                     self._open_start("DECLARED_NAME", self._base + pos, True)
                     self._begin_capture("DECLARED_NAME")
@@ -1031,6 +1041,13 @@ class Machine:
             if self._wait:
                 return pos
             at = max(-new, here + 1)  # plain text up to there
+
+    def _after_first(self, new: int, buf: str, pos: int) -> int:
+        """What `_opener` said of the answer's first character, as a position to go on at."""
+        if new < 0 and not self._wait:
+            self._text(buf[pos : pos + 1])
+            return pos + 1
+        return max(new, pos)
 
     # What the helpers of _text_phase return: the position to go on at, in whatever phase they chose; or, negative, that the
     # text up to there is plain; with `_wait` set, that more text is needed.
@@ -1187,7 +1204,7 @@ class Machine:
             self._shift(terminal)
             self._enter()
             return end
-        return self._opener(terminal, buf, pos, end, in_code)
+        return self._opener(terminal, buf, pos, end, in_code, final)
 
     def _reclassify(self) -> None:
         """A closer of reasoning without an opener: what was given out as content was reasoning."""
@@ -1231,7 +1248,7 @@ class Machine:
         self._owed.discard(terminal)
         return end
 
-    def _opener(self, terminal: str, buf: str, pos: int, end: int, in_code: bool) -> int:
+    def _opener(self, terminal: str, buf: str, pos: int, end: int, in_code: bool, final: bool) -> int:
         """A marker that may begin a call."""
         node = self._node
         assert node is not None
@@ -1243,6 +1260,14 @@ class Machine:
             edge = probe.shift(t)
             assert edge is not None
             probe = edge.target
+        if end - pos == 1 and set(probe.accepts) <= set(READERS):
+            follow = _BLANKS.match(buf, end, end + WINDOW)
+            assert follow is not None
+            if follow.end() == len(buf) and not final and follow.end() < end + WINDOW:
+                self._wait = True
+                return -pos
+            if buf[follow.end() : follow.end() + 1] != "{":
+                return -end
         quiet = terminal == "SEPARATOR"
         bare_json = "BARE_JSON_CALL" in probe.accepts
         doubtful = in_code or probe.capture == "DECLARED_NAME" or (bare_json and not quiet)
@@ -1360,6 +1385,8 @@ class Machine:
                 return self._begin_arguments(term, pos)
         capture = node.capture
         if capture is not None and not _STOPS["KEY" if capture == "KEY" else "NAME"].match(ch):
+            if self._call is None and capture in node.grammar.openers:
+                self._open_start(capture, self._base + pos, True)
             self._begin_capture(capture)
             return pos
         return self._unexpected(buf, pos, final)
@@ -1367,7 +1394,7 @@ class Machine:
     def _begin_arguments(self, term: str, pos: int) -> int:
         if term in ("JSON_CALL", "BARE_JSON_CALL"):
             if self._call is None:
-                self._open_start(term, self._base + pos, False)
+                self._open_start(term, self._base + pos, term == "BARE_JSON_CALL")
         elif not self._announce():
             self._fail(self._base + pos)
             return pos
@@ -1454,10 +1481,11 @@ class Machine:
         assert node is not None
         edge = node.shift(term)
         assert edge is not None
-        if reader.cut:
+        if reader.cut and (reader.closing or not call.mark()):
             self._at = self._base + pos
             self._end_call(False, reader.closing)
         else:
+            call.sealed = True
             for what in edge.after:
                 self._ended(what)
         self._reader = None
@@ -1755,7 +1783,7 @@ class Machine:
                 break
             self._fail(self._base)
         call = self._call
-        if call is not None:
+        if call is not None and call.index >= 0:
             if call.value is not None:
                 value, call.value = call.value, None
                 closing = value.cut()
