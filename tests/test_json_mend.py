@@ -80,7 +80,7 @@ CHARACTERS = [
     (r'["\u12"]', r'["\\u12"]', ["bad-escape"]),
     (r'["\u12 x\u"]', r'["\\u12 x\\u"]', ["bad-escape"] * 2),
     (r'["it\'s"]', '["it\'s"]', ["bad-escape"]),
-    ('[1,\xa02]', "[1,2]", ["junk"]),
+    ("[1,\xa02]", "[1,2]", ["junk"]),
 ]
 MISSING = [
     ('{"a": }', '{"a": null}', ["missing-value"]),
@@ -162,7 +162,13 @@ def test_a_marker_ends_the_value(text: str, out: str, codes: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['{"a": "</c>"}', '{"a": "x</c>\ny"}', '{"a": "x\n </ c>", "b": ["</c", 1]}', "{'a': '</c>'}", "[<d>, </d]"],
+    [
+        '{"a": "</c>"}',
+        '{"a": "x</c>\ny"}',
+        '{"a": "x\n </ c>", "b": ["</c", 1]}',
+        "{'a': '</c>'}",
+        "[<d>, </d]",
+    ],
 )
 def test_a_marker_inside_a_string_is_data(text: str) -> None:
     got = read(text, every_cut(text)[0], lambda: JsonReader(Marker()))

@@ -122,7 +122,9 @@ scalars = (
     | st.text('"\\/{}[]:,\n\té😀\u2028', max_size=8)
 )
 values = st.recursive(
-    scalars, lambda v: st.lists(v, max_size=4) | st.dictionaries(st.text(max_size=5), v, max_size=4), max_leaves=25
+    scalars,
+    lambda v: st.lists(v, max_size=4) | st.dictionaries(st.text(max_size=5), v, max_size=4),
+    max_leaves=25,
 )
 styles = st.sampled_from(
     [
@@ -177,7 +179,9 @@ def test_what_stands_behind_the_value_is_not_touched(text: str, tail: str) -> No
 
 
 @given(documents(), st.data())
-def test_a_prefix_gives_out_a_prefix_and_the_closing_text_completes_it(text: str, data: st.DataObject) -> None:
+def test_a_prefix_gives_out_a_prefix_and_the_closing_text_completes_it(
+    text: str, data: st.DataObject
+) -> None:
     short = text[: data.draw(st.integers(1, len(text) - 1))]
     got = read(short)
     assert got.cut
@@ -334,7 +338,9 @@ def test_hostile_texts_are_read_in_linear_time(text: str) -> None:
 
 def test_hostile_nesting_does_not_fill_the_memory() -> None:
     tree = json_nodes.tree(200, 0, False)
-    text = "[" + ",".join("".join("[{"[i >> k & 1] + '"a":' * (i >> k & 1) for k in range(11)) for i in range(2048))
+    text = "[" + ",".join(
+        "".join("[{"[i >> k & 1] + '"a":' * (i >> k & 1) for k in range(11)) for i in range(2048)
+    )
     read(text, range(4, len(text), 4))
     read(text)
     assert tree.stacks <= json_nodes.MAX_STACKS

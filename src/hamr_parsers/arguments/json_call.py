@@ -101,7 +101,11 @@ class JsonCallReader(JsonReader):
     )
 
     def __init__(
-        self, boundary: Boundary | None = None, max_depth: int = 200, bare: bool = False, max_held: int = 1 << 20
+        self,
+        boundary: Boundary | None = None,
+        max_depth: int = 200,
+        bare: bool = False,
+        max_held: int = 1 << 20,
     ) -> None:
         super().__init__(boundary, max_depth + 1, watch=1)
         self.bare = bare
@@ -162,8 +166,8 @@ class JsonCallReader(JsonReader):
         self.status = "more"
         if self._parked is not None:
             self._node, self._parked = self._parked, None
-        if self._buffer:
-            # nothing is given out before the announcement
+        if self._announced and self._buffer:
+            # nothing was given out before the announcement
             self.out[:0] = self._buffer
             self._buffer.clear()
         while True:

@@ -534,7 +534,9 @@ class Mender:
                 if ends is None:
                     return MORE
                 if ends and not self._deep:
-                    self._mend("missing-quote", "a closing quote without an opening one was dropped", i, i + 1)
+                    self._mend(
+                        "missing-quote", "a closing quote without an opening one was dropped", i, i + 1
+                    )
                     return self._end_bare(i + 1)
             elif c == "," and not self._deep:
                 ends = self._closes(text, i, final)

@@ -29,15 +29,13 @@ NESTED = 3
 """How many brackets deep a member may be to be read as part of a run."""
 
 _W = r"[ \t\n\r]*+"
-_CHARS = r'''[^"\\\x00-\x1f]*+'''
+_CHARS = r"""[^"\\\x00-\x1f]*+"""
 _STR = rf'''"{_CHARS}(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{{4}}){_CHARS})*+"'''
 _NUM = r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++(?:[eE][+-]?[0-9]++)?+|[eE][+-]?[0-9]++)?+"
 _SCALAR = rf"(?:{_NUM}|true|false|null)"
 _PAIR = r"u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _SINGLE = r"u(?:[0-9a-ce-fA-CE-F][0-9a-fA-F]|[dD][0-7])[0-9a-fA-F]{2}"
-_STRING = re.compile(
-    rf'''{_CHARS}(?:\\(?:["\\/bfnrt]|{_SINGLE}|{_PAIR}){_CHARS})*+'''
-)
+_STRING = re.compile(rf"""{_CHARS}(?:\\(?:["\\/bfnrt]|{_SINGLE}|{_PAIR}){_CHARS})*+""")
 """The inside of a string, up to a quote, an escape that is incomplete or none, or a lone half of a pair."""
 
 

@@ -192,7 +192,9 @@ class ObjectReader(JsonReader):
 
     __slots__ = ("_begun", "_parked", "_shape", "wrap_key")
 
-    def __init__(self, boundary: Boundary | None = None, max_depth: int = 200, wrap_key: str = "input") -> None:
+    def __init__(
+        self, boundary: Boundary | None = None, max_depth: int = 200, wrap_key: str = "input"
+    ) -> None:
         super().__init__(boundary, max_depth)
         self.wrap_key = wrap_key
         self._begun = False

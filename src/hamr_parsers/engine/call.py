@@ -77,7 +77,9 @@ class OpenCall:
         self.keys: set[str] = set()
         self.members = 0  # of the innermost container
         self.path: list[str] = []  # the keys of the members that are open, where members nest
-        self.levels: list[tuple[str, int]] = []  # for each that holds members: its closing bracket, members around it
+        self.levels: list[
+            tuple[str, int]
+        ] = []  # for each that holds members: its closing bracket, members around it
         self.value: TextValue | None = None
         self.pieces: list[str] = [] if collect else Tally()
         self.diagnostics: list[Diagnostic] = []

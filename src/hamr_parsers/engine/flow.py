@@ -22,7 +22,18 @@ MANY: Final = 1024
 class Flow:
     """One channel of free text."""
 
-    __slots__ = ("_code", "_counted", "_fed_blanks", "_seen", "blanks", "collect", "event", "kind", "length", "pieces")
+    __slots__ = (
+        "_code",
+        "_counted",
+        "_fed_blanks",
+        "_seen",
+        "blanks",
+        "collect",
+        "event",
+        "kind",
+        "length",
+        "pieces",
+    )
 
     def __init__(self, kind: str, collect: bool) -> None:
         self.kind = kind

@@ -49,8 +49,23 @@ from .automaton import Automaton, parse_pattern
 __all__ = ["GRAMMARS", "VOCABULARY", "Grammar", "Rule", "compile_grammar"]
 
 VOCABULARY = frozenset(
-    "CONTENT REASONING NAME INDEXED_NAME DECLARED_NAME CALL_ID KEY VALUE STRING_VALUE JSON_VALUE JSON_CALL "
-    "BARE_JSON_CALL JSON_ARGUMENTS PY_ARGUMENTS TOKEN_ARGUMENTS".split()
+    [
+        "CONTENT",
+        "REASONING",
+        "NAME",
+        "INDEXED_NAME",
+        "DECLARED_NAME",
+        "CALL_ID",
+        "KEY",
+        "VALUE",
+        "STRING_VALUE",
+        "JSON_VALUE",
+        "JSON_CALL",
+        "BARE_JSON_CALL",
+        "JSON_ARGUMENTS",
+        "PY_ARGUMENTS",
+        "TOKEN_ARGUMENTS",
+    ]
 )
 GRAMMARS: Final[dict[str, Grammar]] = {}
 """The compiled grammars by key, so that a pickled parser finds its own again."""
@@ -70,7 +85,9 @@ class Rule:
 
 @dataclass(slots=True)
 class _Tables:
-    actions: list[dict[str, int | Rule]]  # by LR state: symbol -> next state (shift, goto) or the rule to reduce by
+    actions: list[
+        dict[str, int | Rule]
+    ]  # by LR state: symbol -> next state (shift, goto) or the rule to reduce by
     starts: dict[str, tuple[int, int]]  # start rule -> (first state, end state)
 
 
@@ -112,7 +129,11 @@ class Grammar:
         """Watch for the openers of another grammar; the machine goes on as `target` where one stands."""
         patterns = {self.literals[n] for n in self.switch}
         for marker in other.markers:
-            if other.begins_call(marker) and other.literals[marker] not in patterns and len(other.literals[marker]) > 1:
+            if (
+                other.begins_call(marker)
+                and other.literals[marker] not in patterns
+                and len(other.literals[marker]) > 1
+            ):
                 own = f"{name}:{marker}"
                 self.markers[own] = other.markers[marker]
                 self.literals[own] = other.literals[marker]
@@ -142,7 +163,9 @@ class Grammar:
     def counted(self) -> tuple[str, ...]:
         """Openers whose closers, inside a value, belong to the value."""
         return tuple(
-            n for n in self.markers if f"END_{n}" in self.markers and n != "THINK" and len(self.literals[n]) > 1
+            n
+            for n in self.markers
+            if f"END_{n}" in self.markers and n != "THINK" and len(self.literals[n]) > 1
         )
 
     def __deepcopy__(self, memo: object) -> Grammar:
@@ -198,7 +221,9 @@ def compile_grammar(text: str, key: str, resolve: Callable[[str], str] | None = 
         raise GrammarError(f"grammar {key}: {' '.join(str(e).split())}") from None
 
     patterns: dict[str, Any] = {}
-    for t in sorted(terminals, key=lambda t: "__" not in t.name):  # the importing file's own come last and win
+    for t in sorted(
+        terminals, key=lambda t: "__" not in t.name
+    ):  # the importing file's own come last and win
         patterns[_plain(str(t.name))] = t.pattern
     used: set[str] = set()
     for rule in rules:
@@ -271,9 +296,7 @@ def _openers(rules: list[Any]) -> frozenset[str]:
                 if not new <= mine:
                     mine |= new
                     changed = True
-    return frozenset(
-        t for origin, terms in first.items() if _meaning(origin) == "call" for t in terms
-    )
+    return frozenset(t for origin, terms in first.items() if _meaning(origin) == "call" for t in terms)
 
 
 def _samples(parsed: Any) -> list[str]:
@@ -285,7 +308,9 @@ def _samples(parsed: Any) -> list[str]:
         if op is sre.LITERAL:
             pieces = [chr(arg)]
         elif op is sre.IN:
-            pieces = [chr(v if k is sre.LITERAL else v[0]) for k, v in arg if k in (sre.LITERAL, sre.RANGE)][:3] or [" "]
+            pieces = [chr(v if k is sre.LITERAL else v[0]) for k, v in arg if k in (sre.LITERAL, sre.RANGE)][
+                :3
+            ] or [" "]
         elif op is sre.SUBPATTERN:
             pieces = _samples(arg[3])
         elif op is sre.BRANCH:

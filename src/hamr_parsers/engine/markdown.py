@@ -25,7 +25,19 @@ _TOKEN = re.compile(r"\n|`+|[^\n`]+")
 class CodeState:
     """The state after all text that was fed. All of it is plain data."""
 
-    __slots__ = ("blank_only", "closing", "depth", "escaped", "fresh_line", "quoted", "fence", "info", "inline", "opening", "run")
+    __slots__ = (
+        "blank_only",
+        "closing",
+        "depth",
+        "escaped",
+        "fence",
+        "fresh_line",
+        "info",
+        "inline",
+        "opening",
+        "quoted",
+        "run",
+    )
 
     def __init__(self) -> None:
         self.fence = 0  # length of the open fence, 0 outside

@@ -50,14 +50,14 @@ class Scan(NamedTuple):
     automaton: Automaton
     search: re.Pattern[str]
     first: str
-    trigger: str  # for the hot path of values: a printable chunk without it needs no search ("": every chunk does)
+    trigger: (
+        str  # for the hot path of values: a printable chunk without it needs no search ("": every chunk does)
+    )
     memo: dict[str, str]  # the hot path's: text of a value without markers -> its escaped form
 
 
 def _scan_of(automaton: Automaton, pattern: str) -> Scan:
-    return Scan(
-        automaton, re.compile(pattern) if pattern else _NEVER, automaton.first, "", {}
-    )
+    return Scan(automaton, re.compile(pattern) if pattern else _NEVER, automaton.first, "", {})
 
 
 class Node:
@@ -177,7 +177,9 @@ class Node:
     def unwound(self) -> Node:
         """The innermost place around this one where content is legal, for when no closer leads there."""
         for size in range(len(self.stack), 0, -1):
-            node = intern(self.grammar, self.stack[:size], self.end, self.entered_by if size == len(self.stack) else "")
+            node = intern(
+                self.grammar, self.stack[:size], self.end, self.entered_by if size == len(self.stack) else ""
+            )
             edge = node.shift("CONTENT")
             if edge is not None:
                 return node
@@ -261,7 +263,11 @@ class Node:
         for n in names:
             edge, spellings = self.shift(n), self.grammar.spellings.get(n, ())
             # a short opener that only an object can follow is looked at only where one does: `[` is common in prose
-            if [len(x) for x in spellings] == [1] and edge is not None and set(edge.target.accepts) <= set(READERS):
+            if (
+                [len(x) for x in spellings] == [1]
+                and edge is not None
+                and set(edge.target.accepts) <= set(READERS)
+            ):
                 more.append(re.escape(spellings[0]) + r"(?=\s*(?:\{|\Z))")
             else:
                 plain.append(n)
@@ -283,7 +289,11 @@ class Node:
         markers = self.grammar.markers
         closers = [n for n in edge.target.accepts if n in markers]
         framed = any("\n" in self.grammar.automaton((n,)).first for n in closers)
-        others = [*self.grammar.until.get(self.value, self.grammar.until.get("VALUE", ())), *self.grammar.counted, "END_TURN"]
+        others = [
+            *self.grammar.until.get(self.value, self.grammar.until.get("VALUE", ())),
+            *self.grammar.counted,
+            "END_TURN",
+        ]
         terminals = {n: markers[n] for n in closers}
         for n in others:
             if n in markers and n not in terminals:
@@ -304,7 +314,9 @@ class Node:
     @cached_property
     def has_closers(self) -> bool:
         """Whether what may come behind a reader's value includes a closer of the family."""
-        return any(n.startswith("END_") and n not in ("END_TURN", "END_THINK", "END_LIST") for n in self.reachable)
+        return any(
+            n.startswith("END_") and n not in ("END_TURN", "END_THINK", "END_LIST") for n in self.reachable
+        )
 
     @cached_property
     def follow_scan(self) -> Scan:

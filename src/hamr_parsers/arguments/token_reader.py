@@ -1,0 +1,599 @@
+"""Objects with bare keys, whose strings stand between two quote tokens, as a JSON object, append-only.
+
+Theory. The format is JSON's, but that keys have no quotes and that a string stands between two equal tokens, with
+nothing escaped in it: `{city:Q Paris Q,opts:{a:[1,Q x Q]}}`. So a string needs no look but for the token, and streams;
+a marker in it is data, and so is all that follows if its closing token never comes. Where a value has no opening token,
+it is *bare*: a scalar if it reads like one, else a string, as `TextValue` decides by the schema. Bare text is also what
+is left where a gateway removed the tokens, or where the model forgot the opening one: then it ends at the closing
+one, at a comma only if a key and its colon follow, and at the closer of a bracket that is open (brackets of that kind
+opened within the text are counted).
+
+What is held back: a key, until its value begins; a bare value, while it may be a scalar; blanks behind bare text; half a
+token. Looked ahead over, never further than 64 characters: what follows a comma in bare text, and what follows a quote
+that may be the end of a string.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..events import Diagnostic
+from .schema import ParamSchema, ToolSchema
+from .tagged import TextValue, escape
+
+if TYPE_CHECKING:
+    from .json_mend import Boundary
+
+__all__ = ["TokenArgumentsReader"]
+
+_WINDOW = 64
+_BLANKS = " \t\r\n\f"
+_BLANK_RUN = re.compile(r"[ \t\r\n\f]+")
+_PAIRS = {"{": "}", "[": "]", "(": ")"}
+_OPENERS = {closer: opener for opener, closer in _PAIRS.items()}
+_ORDINARY = {'"': re.compile(r'[^"\\\r\n]+'), "'": re.compile(r"[^'\\\r\n]+")}
+# An escape as JSON has them; halves of a surrogate pair go together.
+_ESCAPE = re.compile(
+    r'\\(?:["\\/bfnrt]|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4})'
+)
+_HALF_ESCAPE = re.compile(
+    r"\\(?:u(?:[0-9a-fA-F]{0,3}|[dD][89abAB][0-9a-fA-F]{2}(?:\\(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?)?)?)?"
+)
+
+_START, _WRAP, _MEMBER, _KEY, _COLON, _VALUE, _BARE, _STRING, _QUOTED, _AFTER, _JUNK = range(11)
+
+
+class _Patterns(NamedTuple):
+    """What depends on the quote token, and on the characters that markers may begin with."""
+
+    key: re.Pattern[str]  # the run of a bare key
+    bare: re.Pattern[str]  # the run of bare text that needs no look
+    junk: re.Pattern[str]
+    names_key: re.Pattern[str]  # a key and its colon
+    may_name_key: re.Pattern[str]  # what may still become one
+
+
+@lru_cache(maxsize=64)
+def _patterns(quote: str, first: str) -> _Patterns:
+    stops = re.escape(quote[0] + first)
+    token, prefix = re.escape(quote), ""
+    for ch in reversed(quote[:-1]):
+        prefix = f"{re.escape(ch)}(?:{prefix})?" if prefix else re.escape(ch)
+    blanks, word, mark = f"[{_BLANKS}]*+", r"[^\W\d][\w.\-]*+", f"(?:{token}|[\"'])?+"
+    return _Patterns(
+        re.compile(rf"""[^:=,{{}}\[\]"'{stops}]+"""),
+        re.compile(rf"[^{_BLANKS},(){{}}\[\]{stops}]+"),
+        re.compile(rf"[^,){{}}\[\]{stops}]+"),
+        re.compile(f"{blanks}{mark}{word}{mark}{blanks}[:=]"),
+        re.compile(f"{blanks}(?:{prefix}|{mark}(?:{word}(?:{prefix}|{mark}{blanks})?)?)?"),
+    )
+
+
+class _Level:
+    """An open bracket: its closer on the wire and in JSON ("": it only wraps the arguments), and what it holds."""
+
+    __slots__ = ("closer", "count", "json", "keys")
+
+    def __init__(self, closer: str, json_closer: str) -> None:
+        self.closer = closer
+        self.json = json_closer
+        self.count = 0
+        self.keys: set[str] = set()
+
+
+class TokenArgumentsReader:
+    """Reads one call's arguments, from the opening brace (or parenthesis) up to and including its closer.
+
+    Args:
+        quote: the token that stands on either side of a string.
+        boundary: knows the markers that may end the call although its closer is missing; None: there are none.
+        max_depth: of nested brackets, the outer one included; beyond it the call ends, cut.
+        schema: the tool: types of bare values, and the name of an argument without key.
+        max_held: characters; if more of a key, or of blanks, cannot be given out, the call ends, cut.
+
+    The attributes and methods are those of every reader: `feed`, `fast`, `out`, `done`, `cut`, `closing`, `base`,
+    `recovered`, `held`.
+    """
+
+    _node = None  # no interned lexical nodes here: the engine asks `fast` about every chunk
+
+    __slots__ = (
+        "_boundary", "_first", "_in_key", "_item", "_key", "_key_at", "_length", "_levels", "_max_depth",
+        "_max_held", "_nest", "_path", "_patterns", "_quote", "_quoted", "_raw", "_schema", "_state", "_typed",
+        "base", "closing", "cut", "done", "out", "recovered",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        quote: str,
+        boundary: Boundary | None = None,
+        max_depth: int = 200,
+        schema: ToolSchema | None = None,
+        max_held: int = 1 << 20,
+    ) -> None:
+        self.out: list[str | Diagnostic] = []
+        self.done = self.cut = self.recovered = False
+        self.closing = ""
+        self.base = 0
+        self._quote = quote
+        self._boundary = boundary
+        self._first = "" if boundary is None else boundary.first
+        self._patterns = _patterns(quote, self._first)
+        self._max_depth = max_depth
+        self._max_held = max_held
+        self._schema = schema
+        self._state = _START
+        self._levels: list[_Level] = []
+        self._path: list[str] = []  # a key for each level that has given something out
+        self._item: list[str] = []  # held: a key, or the blanks behind bare text
+        self._length = 0  # of what is held there
+        self._key: str | None = None  # JSON text of the key whose value comes next
+        self._key_at = 0
+        self._in_key = False  # the string that is being read is a key
+        self._quoted = ""  # the ordinary quote that ends it
+        self._typed: TextValue | None = None  # the bare value that is being read
+        self._raw: list[str] = []  # its text, while its type is open
+        self._nest: dict[str, int] = {}  # brackets open within it, by closer
+
+    # -- the protocol ---------------------------------------------------------------------------------------------
+
+    @property
+    def held(self) -> int:
+        """Characters consumed and not given out."""
+        return self._length + (0 if self._typed is None else self._typed.held)
+
+    def fast(self, chunk: str) -> str | None:
+        """What to give out for `chunk` if it lies within a string; None if `feed` must take it.
+
+        Only where that is as long as the chunk: the engine counts characters by what was given out.
+        """
+        if self._state != _STRING or self._in_key or self._quote[0] in chunk:
+            return None
+        if chunk.isprintable() and '"' not in chunk and "\\" not in chunk:
+            return chunk
+        text = escape(chunk)
+        return text if len(text) == len(chunk) else None
+
+    def feed(self, text: str, pos: int, final: bool) -> int:
+        """Take text from `pos` on; returns the position up to which it was consumed."""
+        while not self.done and pos < len(text):
+            new = _READ[self._state](self, text, pos, final)
+            if new < 0:
+                break
+            pos = new
+        if final and not self.done:
+            self._stop()
+            pos = len(text)
+        return pos
+
+    # -- giving out -------------------------------------------------------------------------------------------
+
+    def _tell(self, code: str, message: str, start: int, end: int) -> None:
+        self.recovered = True
+        self.out.append(Diagnostic(code, message, self.base + start, self.base + end))
+
+    def _emit(self, value: str) -> None:
+        """A value begins: give it out behind what stands before it, opener, comma and key."""
+        level = self._levels[-1]
+        lead = ", " if level.count else level.json and _OPENERS[level.json]
+        level.count += 1
+        if level.json == "}":
+            assert self._key is not None
+            lead += self._key + ": "
+            self._key = None
+        self.out.append(lead + value)
+
+    def _push(self, opener: str, pos: int) -> None:
+        if len(self._levels) >= self._max_depth:
+            self._tell("too-deep", f"nested deeper than {self._max_depth} levels", pos, pos + 1)
+            self._stop()
+            return
+        self._emit("")
+        self._levels.append(_Level(_PAIRS[opener], _PAIRS[opener]))
+        self._path.append("item")
+        self._state = _MEMBER if opener == "{" else _VALUE
+
+    def _pop(self) -> None:
+        level = self._levels.pop()
+        if level.json:
+            self._path.pop()
+            self.out.append(level.json if level.count else _OPENERS[level.json] + level.json)
+        self._state = _AFTER
+        self.done = not self._levels
+
+    def _close(self, ch: str, pos: int) -> int:
+        """A closer stands at `pos`."""
+        levels = self._levels
+        depth = len(levels) - 1
+        while depth >= 0 and levels[depth].closer != ch:
+            depth -= 1
+        if depth < 0 and len(levels) == 1 and ch == "]":
+            self._tell("extra-closer", f"{ch!r} closes nothing", pos, pos + 1)
+            return pos + 1
+        if depth < 0:
+            self._tell("wrong-closer", f"{ch!r} in place of {levels[-1].closer!r}", pos, pos + 1)
+            depth = len(levels) - 1
+        self._pop_to(depth, pos)
+        self._pop()
+        return pos + 1
+
+    def _pop_to(self, depth: int, pos: int) -> None:
+        while len(self._levels) > depth + 1:
+            self._tell("missing-closer", f"{self._levels[-1].closer!r} is missing", pos, pos)
+            self._pop()
+
+    def _end_here(self, pos: int) -> int:
+        """The call ends without its closer: a marker stands at `pos`."""
+        self._pop_to(-1, pos)
+        return pos
+
+    def _stop(self) -> None:
+        """The text ends, or the reader gives up, inside the arguments."""
+        self.done = self.cut = True
+        closing = '"' if self._state in (_STRING, _QUOTED) and not self._in_key else ""
+        if self._typed is not None:
+            closing = self._typed.cut() or ""
+            self._drain()
+            self._typed = None
+        closing += "".join(
+            level.json if level.count else level.json and _OPENERS[level.json] + level.json
+            for level in reversed(self._levels)
+        )
+        self.closing = closing or "{}"
+        self._key = None
+        self._release()
+
+    def _release(self) -> str:
+        """What was held."""
+        text = "".join(self._item)
+        self._item.clear()
+        self._length = 0
+        return text
+
+    def _hold(self, piece: str, pos: int) -> int:
+        """Hold more; returns the position behind it."""
+        room = self._max_held - self._length
+        self._item.append(piece[:room])
+        self._length += len(piece[:room])
+        if len(piece) > room:
+            self._tell("max-held", f"more than {self._max_held} characters that cannot be given out", pos + room, pos + room)
+            self._stop()
+        return pos + min(len(piece), room)
+
+    # -- looking ahead --------------------------------------------------------------------------------------------
+
+    def _token(self, text: str, pos: int, final: bool) -> bool | None:
+        """Whether the quote token stands at `pos`; None: more text is needed."""
+        if text[pos] != self._quote[0]:
+            return False
+        if text.startswith(self._quote, pos):
+            return True
+        short = len(text) - pos < len(self._quote) and not final
+        return None if short and self._quote.startswith(text[pos:]) else False
+
+    def _marker(self, text: str, pos: int, final: bool) -> bool | None:
+        """Whether a marker that ends the call stands at `pos`; None: more text is needed."""
+        if self._boundary is None or text[pos] not in self._first:
+            return False
+        found = self._boundary.at(text, pos, final)
+        return False if found is None and final else found
+
+    def _is_closer(self, ch: str) -> bool:
+        return ch in _OPENERS and any(level.closer == ch for level in self._levels)
+
+    def _names_key(self, text: str, pos: int, edge: bool | None) -> bool | None:
+        """Whether a key and its colon stand at `pos`; `edge`: what holds if more text is needed to tell."""
+        limit = min(len(text), pos + _WINDOW)
+        if self._patterns.names_key.match(text, pos, limit):
+            return True
+        return edge if self._patterns.may_name_key.fullmatch(text, pos, limit) else False
+
+    def _splits(self, text: str, pos: int, final: bool) -> bool | None:
+        """Whether the comma before `pos` ends a value without quote tokens; None: more text is needed."""
+        if self._levels[-1].json == "]":
+            return True
+        full = final or len(text) - pos >= _WINDOW
+        scalar = self._typed is not None and not self._typed.streaming
+        found = self._names_key(text, pos, (scalar or final) if full else None)
+        if found and not scalar and self._typed is not None and len(self._path) == 1:
+            names = () if self._schema is None else self._schema.parameter_names
+            match = self._patterns.names_key.match(text, pos, pos + _WINDOW)
+            if names and match is not None:
+                key = match[0][:-1].strip(_BLANKS).replace(self._quote, "").strip("\"'")
+                return key in names
+        if found is not False:
+            return found
+        end = min(len(text), pos + _WINDOW)
+        match = _BLANK_RUN.match(text, pos, end)
+        at = pos if match is None else match.end()
+        return at < end and (self._is_closer(text[at]) or self._marker(text, at, final))
+
+    def _ends(self, text: str, pos: int, final: bool) -> bool | None:
+        """Whether what follows the quote before `pos` may follow a value, or a key; None: more text is needed."""
+        end = min(len(text), pos + _WINDOW)
+        match = _BLANK_RUN.match(text, pos, end)
+        at = pos if match is None else match.end()
+        if at == end:
+            return True if final else None if end - pos < _WINDOW else False
+        ch = text[at]
+        if ch == ",":
+            return not self._in_key and self._splits(text, at + 1, final)
+        if ch in ":=":
+            return self._in_key
+        return self._is_closer(ch) or self._marker(text, at, final)
+
+    # -- keys -----------------------------------------------------------------------------------------------------
+
+    def _at_start(self, text: str, pos: int, final: bool) -> int:
+        ch = text[pos]
+        if ch in _BLANKS:
+            return pos + 1
+        opens = ch in "{("
+        if not opens:
+            self._tell("missing-opener", "'{' is missing", pos, pos)
+        self._levels.append(_Level(")" if ch == "(" else "}", "}"))
+        self._path.append("")
+        self._state = _WRAP
+        return pos + opens
+
+    def _at_wrap(self, text: str, pos: int, final: bool) -> int:
+        """Behind the opener: another brace, and the first one only wraps it."""
+        if text[pos] in _BLANKS:
+            return pos + 1
+        self._state = _MEMBER
+        if text[pos] != "{":
+            return pos
+        self._levels[0].json = ""
+        self._levels.append(_Level("}", "}"))
+        return pos + 1
+
+    def _at_member(self, text: str, pos: int, final: bool) -> int:
+        ch = text[pos]
+        if ch in _BLANKS:
+            return pos + 1
+        token, marker = self._token(text, pos, final), self._marker(text, pos, final)
+        if token is None or (marker is None and not token):
+            return -1
+        self._key_at = self.base + pos
+        if token or ch in "\"'":
+            return self._open(text, pos, bool(token), True)
+        if marker:
+            return self._end_here(pos)
+        if ch in "}])":
+            return self._close(ch, pos)
+        if ch == ",":
+            self._tell("double-comma", "a comma without a member before it", pos, pos + 1)
+            return pos + 1
+        if ch in "{[:=":
+            self._tell("non-object-arguments" if ch in "{[" else "missing-value", "a value without a key", pos, pos)
+            self._set_key(f'"{escape(self._no_name())}"')
+            self._state = _COLON if ch in ":=" else _VALUE
+            return pos
+        self._state = _KEY
+        return pos
+
+    def _no_name(self) -> str:
+        only = self._schema.only_required if self._schema is not None and len(self._path) == 1 else None
+        return only or "input"
+
+    def _in_bare_key(self, text: str, pos: int, final: bool) -> int:
+        match = self._patterns.key.match(text, pos)
+        if match is not None:
+            piece = match[0]
+            if not any(self._is_closer(ch) for ch in "()" if ch in piece):
+                return self._hold(piece, pos)
+            piece = piece[: min(i for i in (piece.find(c) for c in "()") if i >= 0)]
+            if piece:
+                return self._hold(piece, pos)
+        token, marker = self._token(text, pos, final), self._marker(text, pos, final)
+        if token is None or (marker is None and not token):
+            return -1
+        ch = text[pos]
+        if not (token or marker) and ch not in ":=,{}[]\"'" and not self._is_closer(ch):
+            return self._hold(ch, pos)
+        key = "".join(self._item).strip(_BLANKS)
+        if not (marker or ch == "," or self._is_closer(ch)) or self._levels[-1].count:
+            self._release()
+            self._set_key(f'"{escape(key)}"')
+            self._state = _COLON
+            return pos
+        self._unnamed(pos)  # text where the arguments should be
+        self._release()
+        self._begin_bare(text, pos)
+        self._bare_text(key, pos)
+        self._finish_bare()
+        return pos
+
+    def _unnamed(self, pos: int) -> None:
+        self._tell("non-object-arguments", "a value without a key", pos, pos)
+        self._set_key(f'"{escape(self._no_name())}"')
+
+    def _set_key(self, key: str) -> None:
+        self._key = key
+        self._path[-1] = json.loads(key, strict=False)
+
+    def _at_colon(self, text: str, pos: int, final: bool) -> int:
+        ch = text[pos]
+        if ch in _BLANKS:
+            return pos + 1
+        marker = self._marker(text, pos, final)
+        if marker is None:
+            return -1
+        key = self._key
+        if ch in ":=":
+            self._state = _VALUE
+            level = self._levels[-1]
+            if key is not None and key in level.keys:
+                at = self._key_at - self.base
+                self._tell("duplicate-key", f"the key {key} comes twice", at, at)
+            level.keys.add(key or "")
+            if ch == "=":
+                self._tell("missing-colon", "'=' behind a key", pos, pos + 1)
+            return pos + 1
+        if marker or ch == "," or self._is_closer(ch):
+            if self._levels[-1].count or key is None:
+                self._no_value(pos)
+            else:
+                self._unnamed(pos)
+                self._emit(key)
+                self._state = _AFTER
+            return pos
+        self._tell("missing-colon", "no colon behind a key", pos, pos)
+        self._state = _VALUE
+        return pos
+
+    def _no_value(self, pos: int) -> None:
+        self._tell("missing-value", f"no value for {self._key}; the key is dropped", pos, pos)
+        self._key = None
+        self._state = _AFTER
+
+    # -- values ---------------------------------------------------------------------------------------------------
+
+    def _param(self) -> ParamSchema | None:
+        return None if self._schema is None else self._schema.at(tuple(self._path))
+
+    def _at_value(self, text: str, pos: int, final: bool) -> int:
+        ch = text[pos]
+        if ch in _BLANKS:
+            return pos + 1
+        token, marker = self._token(text, pos, final), self._marker(text, pos, final)
+        if token is None or (marker is None and not token):
+            return -1
+        if token or ch in "\"'":
+            return self._open(text, pos, bool(token), False)
+        if marker or ch == "," or self._is_closer(ch):
+            if self._levels[-1].json == "]":
+                if ch != "," or marker:
+                    return self._end_here(pos) if marker else self._close(ch, pos)
+                self._tell("double-comma", "a comma without a member before it", pos, pos + 1)
+                return pos + 1
+            param = self._param()
+            if param is not None and param.only_string:
+                self._emit('""')
+                self._state = _AFTER
+            else:
+                self._no_value(pos)
+            return pos
+        if ch in "{[":
+            param = self._param()
+            if param is None or not param.only_string:
+                self._push(ch, pos)
+                return pos + 1
+        self._begin_bare(text, pos)
+        return pos
+
+    def _open(self, text: str, pos: int, token: bool, key: bool) -> int:
+        """A string begins at `pos`, with a quote token or an ordinary quote."""
+        self._in_key = key
+        self._quoted = text[pos]
+        if not token and not key:
+            self._tell("missing-quote", "an ordinary quote in place of the quote token", pos, pos + 1)
+        if not key:
+            self._emit('"')
+        self._state = _STRING if token else _QUOTED
+        return pos + (len(self._quote) if token else 1)
+
+    def _content(self, piece: str, pos: int, length: int) -> int:
+        """`piece` is the JSON text of the next `length` characters of a string."""
+        if self._in_key:
+            if self._length + length > self._max_held:
+                return self._hold(piece, pos)
+            self._item.append(piece)
+            self._length += length
+        elif piece:
+            self.out.append(piece)
+        return pos + length
+
+    def _end_string(self, pos: int) -> int:
+        if self._in_key:
+            self._set_key(f'"{self._release()}"')
+            self._state = _COLON
+        else:
+            self.out.append('"')
+            self._state = _AFTER
+        return pos
+
+    def _in_string(self, text: str, pos: int, final: bool) -> int:
+        quote = self._quote
+        at = text.find(quote, pos)
+        if at < 0:
+            at = len(text)
+            if not final:
+                at -= next((n for n in range(min(len(quote) - 1, at - pos), 0, -1) if text.endswith(quote[:n])), 0)
+            if at == pos:
+                return -1
+            return self._content(escape(text[pos:at]), pos, at - pos)
+        if at > pos:
+            return self._content(escape(text[pos:at]), pos, at - pos)
+        return self._end_string(at + len(quote))
+
+    def _in_quoted(self, text: str, pos: int, final: bool) -> int:
+        """Between ordinary quotes: escapes as in JSON."""
+        quote = self._quoted
+        match = _ORDINARY[quote].match(text, pos)
+        if match is not None:
+            return self._content(escape(match[0]), pos, len(match[0]))
+        ch = text[pos]
+        if ch == "\\":
+            if not final and _HALF_ESCAPE.fullmatch(text, pos, pos + 12) and pos + 12 > len(text):
+                return -1
+            match = _ESCAPE.match(text, pos)
+            if match is not None:
+                return self._content(match[0], pos, len(match[0]))
+            if text.startswith("'", pos + 1):
+                return self._content("'", pos, 2)
+            return self._content("\\\\", pos, 1)
+        ends: bool | None = False
+        if ch == quote:
+            ends = self._ends(text, pos + 1, final)
+        elif self._boundary is not None:  # a raw newline
+            ends = self._boundary.ends_string(text, pos, final)
+        if ends is None and not final:
+            return -1
+        if not ends:
+            if ch == quote:
+                self._tell("inner-quote", "a quote inside the string is not escaped", pos, pos + 1)
+            return self._content(escape(ch), pos, 1)
+        if ch != quote:
+            self._tell("missing-quote", "the string has no closing quote", pos, pos)
+        return self._end_string(pos + (ch == quote))
+
+    # -- bare text --------------------------------------------------------------------------------------------------
+
+    def _begin_bare(self, text: str, pos: int) -> None:
+        self._typed = TextValue(
+            self._param(), "json", max_depth=self._max_depth, max_held=self._max_held
+        )
+        self._raw.clear()
+        self._nest.clear()
+        self._state = _BARE
+
+    def _bare_text(self, piece: str, pos: int) -> int:
+        """More of a bare value, at `pos`; the blanks before it belong to it."""
+        value = self._typed
+        assert value is not None
+        blanks = self._release()
+        value.base = self.base + pos - len(blanks)
+        if not value.streaming:
+            self._raw.append(blanks + piece)
+        value.feed(blanks + piece)
+        self._drain()
+        if value.streaming:
+            self._raw.clear()
+        return pos + len(piece)
+
+    def _drain(self) -> None:
+        """Give out what a bare value has become."""
+        assert self._typed is not None
+        for item in self._typed.out:
+            if isinstance(item, Diagnostic):
+                self.recovered = True
+                self.out.append(item)
+            elif self._key is not None or not self._raw_given():
+                self._emit(item)
+            elif item:
+                self.out.append(item)
+        self._typed.out.clear()

@@ -1,0 +1,293 @@
+"""Between markers: names and keys, argument readers, junk.
+
+Theory. Where no free text may stand, blanks are framing, and the next character decides: a marker (the automaton of the place
+says which), the first character of a reader's value, or that of a name. A name is held until its end is seen; a
+reader has the text until its value is over, and says itself what it may hold.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from ..arguments.json_call import JsonCallReader
+from ..arguments.object_reader import ObjectReader
+from ..arguments.python_reader import PythonArgumentsReader
+from .automaton import MORE
+from .boundary import boundary
+from .call import OpenCall
+from .moves import Moves
+from .state import BLANKS, CAPTURE, JUNK, READER, TIGHT
+from .table import CAPTURES
+from .values import is_cut
+
+__all__ = ["Between"]
+
+_NAME_SIZE: Final = 256
+STOPS: Final = {
+    "NAME": re.compile(r"""[\s"'`<>{}\[\]()=,;|]"""),
+    "KEY": re.compile(r"""[\n"'<>]"""),
+}
+_JSON_START: Final = frozenset("{[\"'-0123456789ntfNTF")
+
+
+class Between(Moves):
+    """The phases TIGHT, CAPTURE, READER and JUNK."""
+
+    __slots__ = ()
+
+    def _tight_phase(self, buf: str, pos: int, final: bool) -> int:
+        node = self._node
+        assert node is not None
+        blanks = BLANKS.match(buf, pos)
+        assert blanks is not None
+        if blanks.end() > pos:
+            self._take(buf[pos : blanks.end()], "markup")
+            self._after_json = False
+            return blanks.end()
+        if pos == len(buf):
+            self._wait = True
+            return pos
+        scan = node.tight_scan
+        ch = buf[pos]
+        if ch in scan.first:
+            match = scan.automaton.match(buf, pos, final)
+            if match is MORE:
+                self._wait = True
+                return pos
+            if final and is_cut(scan, match, buf, pos):
+                self._take(buf[pos:], "markup")
+                self._wait = True
+                return len(buf)
+            if match is not None:
+                return self._marker(match[0], buf, pos, match[1], final)
+        for term in node.readers:
+            # behind a bare name only a brace begins arguments: `[TOOL_CALLS]But then` does not
+            starts = "{" if node.entered_by in CAPTURES or term != "JSON_ARGUMENTS" else _JSON_START
+            if term == "PY_ARGUMENTS" or ch in starts:
+                return self._begin_arguments(term, pos)
+        capture = node.capture
+        if capture is not None and not STOPS["KEY" if capture == "KEY" else "NAME"].match(ch):
+            if self._call is None and capture in node.grammar.openers:
+                self._open_start(capture, self._base + pos, True)
+            self._begin_capture(capture)
+            return pos
+        return self._unexpected(buf, pos, final)
+
+    def _begin_capture(self, term: str) -> None:
+        self._capture = term
+        self._phase = CAPTURE
+
+    def _capture_phase(self, buf: str, pos: int, final: bool) -> int:
+        node, term = self._node, self._capture
+        assert node is not None
+        edge = node.shift(term)
+        assert edge is not None
+        after = edge.target
+        limit = min(len(buf), pos + _NAME_SIZE + 1)
+        stop = STOPS["KEY" if term == "KEY" else "NAME"].search(buf, pos, limit)
+        end = stop.start() if stop else limit
+        scan = after.tight_scan
+        at = pos + 1
+        while at < end or (at == end and end < len(buf)):
+            found = scan.search.search(buf, at, min(len(buf), end + 1))
+            if found is None or found.start() > end:
+                break
+            match = scan.automaton.match(buf, found.start(), final)
+            if match is MORE:
+                self._wait = True
+                return pos
+            if match is not None:
+                end = found.start()
+                stop = found
+                break
+            at = found.start() + 1
+        if stop is None and end - pos <= _NAME_SIZE and not final:
+            self._wait = True
+            return pos
+        text = buf[pos:end].strip()
+        open_end = stop is None and after.shift("END_NAME") is not None
+        if not text or end - pos > _NAME_SIZE or open_end:
+            self._phase = TIGHT
+            if end == len(buf) and final and self._call is not None and self._call.index >= 0:
+                self._take(buf[pos:], "markup")  # a key that was cut off
+                self._wait = True
+                return end
+            return self._unexpected(buf, pos, final)
+        if not self._name(term, text, self._base + pos):
+            self._take(buf[pos:end], "name")
+            self._fail(self._base + end)
+            return end
+        self._take(buf[pos:end], {"KEY": "key", "CALL_ID": "id"}.get(term, "name"))
+        self._shift(term)
+        self._enter()
+        return end
+
+    def _name(self, term: str, text: str, offset: int) -> bool:
+        """A capture is complete. False: a doubtful start that may not call this name."""
+        call = self._call
+        if call is None:
+            call = self._call = OpenCall(self._settings.collect)
+            call.depth = len(self._starts[-1].node.stack) if self._starts else 0
+        if term == "KEY":
+            call.key_at = offset
+            if "member" in self._meanings():
+                self._delta(call.open_member(text, self._is_array))
+            else:
+                call.key = text
+            return True
+        if term == "CALL_ID":
+            call.call_id = text
+            return True
+        call.at = offset
+        if term == "INDEXED_NAME":
+            call.call_id = text
+            head, colon, tail = text.rpartition(":")
+            call.name = (head if colon and tail.isdigit() else text).removeprefix("functions.")
+        else:
+            call.name = text
+        return not any(s.doubtful for s in self._starts) or self._may_call(call.name)
+
+    def _meanings(self) -> frozenset[str]:
+        assert self._node is not None
+        return self._node.grammar.meanings
+
+    def _is_array(self, path: tuple[str, ...], key: str) -> bool:
+        """Whether a member that holds members is an array: as its schema says, else if they are called `item`."""
+        call = self._call
+        tools = self._settings.tools
+        tool = tools.tool(call.name) if tools is not None and call is not None else None
+        schema = tool.at(path) if tool is not None else None
+        if schema is not None and schema.array != schema.object:
+            return bool(schema.array)
+        return key == "item"
+
+    def _begin_arguments(self, term: str, pos: int) -> int:
+        if term in ("JSON_CALL", "BARE_JSON_CALL"):
+            if self._call is None:
+                self._open_start(term, self._base + pos, term == "BARE_JSON_CALL")
+        elif not self._announce():
+            self._fail(self._base + pos)
+            return pos
+        self._begin_reader(term)
+        return pos
+
+    def _begin_reader(self, term: str) -> None:
+        node, settings = self._node, self._settings
+        assert node is not None
+        limit = boundary(node, term)
+        self._reader_term = term
+        if term in ("JSON_CALL", "BARE_JSON_CALL"):
+            self._call = OpenCall(self._settings.collect)
+            self._reader = JsonCallReader(
+                boundary=limit,
+                max_depth=settings.max_depth,
+                bare=term == "BARE_JSON_CALL",
+                max_held=settings.max_held,
+            )
+        else:
+            assert self._call is not None
+            tool = settings.tools.tool(self._call.name) if settings.tools is not None else None
+            if term == "JSON_ARGUMENTS":
+                self._reader = ObjectReader(
+                    boundary=limit,
+                    max_depth=settings.max_depth,
+                    wrap_key=(tool.only_required if tool else None) or "input",
+                )
+            else:
+                self._reader = PythonArgumentsReader(
+                    boundary=limit, max_depth=settings.max_depth, schema=tool
+                )
+        self._phase = READER
+
+    def _reader_phase(self, buf: str, pos: int, final: bool) -> int:
+        reader = self._reader
+        reader.base = self._base
+        new: int = reader.feed(buf, pos, final)
+        if new > pos:
+            self._take(buf[pos:new], "arguments")
+        call = self._call
+        assert call is not None
+        if call.index < 0:
+            status = reader.status
+            if status == "announce":
+                call.name, call.call_id, call.at = reader.name, reader.call_id, self._base + new
+                tools = self._settings.tools
+                tool = tools.tool(call.name) if tools is not None else None
+                reader.wrap_key = (tool.only_required if tool else None) or "input"
+                if not self._announce():
+                    self._fail(self._base + new)
+                return new
+            if status == "failed" or (final and not reader.done):
+                self._fail(self._base + new)
+                return new
+            if not reader.done:
+                self._wait = True
+                return new
+        self._drain(reader)
+        if reader.done:
+            self._end_reader(reader, new, final)
+        else:
+            self._wait = True
+        return new
+
+    def _drain(self, reader: Any) -> None:
+        """Give out what a reader has, its diagnostics at their places."""
+        text = ""
+        for item in reader.out:
+            if isinstance(item, str):
+                text += item
+            else:
+                self._delta(text)
+                text = ""
+                self._report(item)
+        self._delta(text)
+        reader.out.clear()
+
+    def _end_reader(self, reader: Any, pos: int, final: bool) -> None:
+        call = self._call
+        assert call is not None
+        late = getattr(reader, "source_id", None)
+        if late is not None and call.source_id is None and late != call.call_id:
+            call.source_id = late
+        term, node = self._reader_term, self._node
+        assert node is not None
+        edge = node.shift(term)
+        assert edge is not None
+        if reader.cut and (reader.closing or not call.mark()):
+            self._at = self._base + pos
+            self._end_call(False, reader.closing)
+        else:
+            call.sealed = True
+            for what in edge.after:
+                self._ended(what)
+        self._reader = None
+        self._node = edge.target
+        self._after_json = True
+        self._enter()
+        if reader.cut and not final:
+            self._phase = JUNK
+
+    def _junk_phase(self, buf: str, pos: int, final: bool) -> int:
+        """What is left of a call that ended in the middle, up to the next marker."""
+        node = self._node
+        assert node is not None
+        scan = node.stop_scan
+        at = pos
+        while True:
+            found = scan.search.search(buf, at)
+            if found is None:
+                self._take(buf[pos:], "markup")
+                self._wait = True
+                return len(buf)
+            at = found.start()
+            match = scan.automaton.match(buf, at, final)
+            if match is None:
+                at += 1
+                continue
+            self._take(buf[pos:at], "markup")
+            if match is MORE:
+                self._wait = True
+            else:
+                self._enter()
+            return at

@@ -1,0 +1,169 @@
+"""Starts and ends of calls: a start is a claim until the call is announced.
+
+Theory. See start.py. A claim is opened at its first marker, fails where it cannot go on (its text goes back to the channel
+that it stood in, and is not read again), and is redeemed by the announcement, when the name is complete, may be called, and
+what follows can only be a call. What was odd meanwhile follows the announcement, or vanishes with the claim.
+"""
+
+from __future__ import annotations
+
+from ..events import Diagnostic, ToolCall, ToolCallEnd, ToolCallStart
+from .flow import MANY, Flow
+from .start import Segment, Start
+from .state import State
+
+__all__ = ["Claims"]
+
+
+class Claims(State):
+    """Opens, drops and announces claims; ends calls."""
+
+    __slots__ = ()
+
+    def _open_start(
+        self, terminal: str, offset: int, doubtful: bool, quiet: bool = False, fence: int = 0
+    ) -> None:
+        assert self._node is not None
+        flow = self._starts[0].flow if self._starts else self._flow
+        self._starts.append(
+            Start(self._node, flow, offset, terminal, doubtful, quiet or doubtful, len(self._segments), fence)
+        )
+        if len(self._starts) == 1:
+            self._owed.clear()
+
+    def _fail(self, offset: int) -> None:
+        """The innermost start is none: its text goes back, and reading goes on where it stopped."""
+        start = self._starts.pop()
+        self._call = self._reader = None
+        self._node = start.node
+        segments = self._segments[start.segment :]
+        noted = Diagnostic("failed-start", "this began like a tool call and is none", start.offset, offset)
+        if self._starts:  # an item of an envelope that is unproven itself
+            for segment in segments:
+                segment.failed = True
+            self._starts[-1].empty = False
+            if not start.quiet:
+                self._starts[-1].diagnostics.append(noted)
+        else:
+            del self._segments[start.segment :]
+            if start.terminal == "BARE_JSON_CALL":
+                start.flow.code().enter_object()
+            self._give_back(segments, start.flow)
+            if not start.quiet:
+                self._report(noted)
+        self._owed.add(f"END_{start.terminal}")
+        self._enter()
+
+    def _give_back(self, segments: list[Segment], flow: Flow) -> None:
+        text = "".join(s.text for s in segments)
+        for s in segments:
+            if s.span is not None:
+                s.span[0], s.span[2] = flow.kind, None
+        body = text.rstrip()
+        if body:
+            was, self._flow = self._flow, flow
+            node = self._node
+            if node is not None and node.begun is not None:
+                self._node = node.begun
+            self._give_out(body)
+            self._flow = was
+        if len(body) < len(text):
+            flow.blanks.append(text[len(body) :])
+
+    def _may_call(self, name: str) -> bool:
+        """Whether a doubtful start may call this tool."""
+        settings = self._settings
+        if settings.recovery == "lenient":
+            return True
+        if settings.recovery == "strict":
+            return False
+        if settings.tools is None:
+            return self._dialect.bare and self._reader_term == "BARE_JSON_CALL"
+        return bool(settings.tools.declared(name))
+
+    def _may_doubt(self, bare_json: bool) -> bool:
+        """Whether any doubtful start can succeed at all; if not, it is text at once."""
+        settings = self._settings
+        if settings.recovery != "declared":
+            return settings.recovery == "lenient"
+        if settings.tools is None:
+            return bare_json and self._dialect.bare
+        return bool(settings.tools.names)
+
+    def _announce(self) -> bool:
+        """The open call is certain, if its name may be called; False leaves everything as it is."""
+        call = self._call
+        assert call is not None
+        starts = self._starts
+        if any(s.doubtful for s in starts) and not self._may_call(call.name):
+            return False
+        notes: list[Diagnostic] = []
+        if starts:
+            flow = starts[0].flow
+            notes = [d for s in starts for d in s.diagnostics]
+            failed = [s for s in self._segments if s.failed]
+            fence = starts[0].fence
+            starts.clear()
+            self._segments.clear()
+            if failed:
+                self._give_back(failed, flow)
+            if fence:
+                self._fence = fence
+            if flow is self._reasoning and self._fed_channel == "content":
+                self._drop_blanks(flow)
+        if not self._content.begun:
+            self._drop_blanks(self._content)
+        self._may_reclassify = False
+        call.index = self._index
+        ident = call.call_id
+        repeated = ident is not None and ident in self._ids
+        pattern = self._dialect.id_pattern
+        if ident is None or repeated or (pattern is not None and not pattern.fullmatch(ident)):
+            call.source_id = ident
+            ident = self._new_id()
+        elif self._settings.collect or len(self._ids) < MANY:
+            self._ids.add(ident)
+        call.call_id = ident
+        self._events.append(ToolCallStart(call.index, ident, call.name))
+        for note in notes:
+            self._report(note)
+        if repeated:
+            self._diagnose("repeated-id", f"the id {call.source_id!r} was used before", call.at, call.at)
+        tools = self._settings.tools
+        if tools is not None and not tools.declared(call.name):
+            self._diagnose("undeclared-tool", f"no tool {call.name!r} was declared", call.at, call.at)
+        return True
+
+    def _end_call(self, complete: bool, closing: str = "") -> None:
+        """The open, announced call is over. `closing` makes JSON of what a cut call gave out."""
+        call = self._call
+        assert call is not None and call.index >= 0
+        if call.sealed:
+            complete, closing = True, ""
+        elif self._reader is None:
+            if complete:
+                self._delta(call.closing())
+            else:
+                closing += call.closing()
+        if not complete:
+            self._diagnose("cut", "the call was cut off: the arguments' end is missing", self._at, self._at)
+        if not (closing or call.mark()):
+            closing = "{}"
+        arguments = "".join(call.pieces) + closing if self._settings.collect else ""
+        result = ToolCall(
+            id=call.call_id or "",
+            name=call.name,
+            arguments=arguments,
+            complete=complete,
+            recovered=call.recovered,
+            source_id=call.source_id,
+            diagnostics=call.diagnostics,
+            closing=closing,
+        )
+        self._events.append(ToolCallEnd(call.index, result))
+        if self._settings.collect:
+            self._calls.append(result)
+        self._index += 1
+        self._call = self._reader = None
+        self._after_call = True
+        self._owed.clear()

@@ -1,0 +1,423 @@
+"""Free text: content and reasoning, and every way in which a call may begin in them.
+
+Theory. Free text runs to the next place where a marker may stand; there the automaton decides. What stands in code is talk about
+markup: a call in it needs a declared name, and so does whatever has no marker of its own (a bare object, a bare name). A
+fence line is held until it is clear whether a call stands in the fence, which is then its frame. A closer of reasoning
+without an opener says that the text before it was reasoning.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from ..arguments.json_call import BARE_CALL
+from ..events import Reclassified
+from .automaton import MORE
+from .between import STOPS, Between
+from .boundary import WINDOW
+from .call import OpenCall
+from .flow import Flow
+from .state import BLANKS, FENCE, Dialect
+from .table import READERS, start_node
+
+__all__ = ["FreeText"]
+
+_FENCE_LINE: Final = re.compile(r"(`*)([^`\n]{0,48})(\n?)")
+_FENCE_INFOS: Final = frozenset(("", "json", "tool_call", "tool_code"))
+
+# What the helpers of `_text_phase` return: the position to go on at, in whatever phase they chose; or, negative, that the text
+# up to there is plain; with `_wait` set, that more text is needed.
+
+
+class FreeText(Between):
+    """The phases TEXT and FENCE."""
+
+    __slots__ = ()
+
+    def _text_phase(self, buf: str, pos: int, final: bool) -> int:
+        node = self._node
+        assert node is not None
+        if pos == len(buf):
+            self._wait = True
+            return pos
+        if self._after_json and buf[pos] in "}]":
+            self._take(buf[pos], "markup")
+            self._diagnose(
+                "extra-closer", f"{buf[pos]!r} closes nothing", self._base + pos, self._base + pos + 1
+            )
+            return pos + 1
+        self._after_json = False
+        flow = self._flow
+        if (
+            not flow.begun
+            and not self._after_call
+            and "JSON_CALL" not in node.readers
+            and (node.capture == "DECLARED_NAME" or node.first_openers)
+        ):
+            blanks = BLANKS.match(buf, pos)
+            assert blanks is not None
+            if blanks.end() > pos:
+                self._text(buf[pos : blanks.end()])
+                return blanks.end()
+            if self._calls_allowed() and self._may_doubt(False) and flow is self._content:
+                opener = node.first_openers.get(buf[pos])
+                if opener is not None:
+                    return self._after_first(self._opener(opener, buf, pos, pos + 1, False, final), buf, pos)
+                if (
+                    node.capture
+                    and not STOPS["NAME"].match(buf, pos)
+                    and buf[pos] not in node.text_scan.first
+                ):
+                    self._open_start("DECLARED_NAME", self._base + pos, True)
+                    self._begin_capture("DECLARED_NAME")
+                    return pos
+        scan = node.text_scan
+        at = pos
+        while True:
+            found = scan.search.search(buf, at)
+            if found is None:
+                self._text(buf[pos:])
+                self._wait = True
+                return len(buf)
+            here = found.start()
+            ch = buf[here]
+            match: Any = None
+            if ch in scan.first:
+                match = scan.automaton.match(buf, here, final)
+            if match is None and ch not in "`{":
+                at = here + 1
+                continue
+            if here > pos:
+                self._text(buf[pos:here])
+                pos = here
+                node = self._node
+            if match is MORE:
+                self._wait = True
+                return pos
+            if match is not None:
+                new = self._text_marker(match[0], buf, here, match[1], final)
+            elif ch == "`":
+                new = self._backticks(buf, here, final)
+            else:
+                new = self._bare_object(buf, here, final)
+            if new >= 0:
+                return new
+            if self._wait:
+                return pos
+            at = max(-new, here + 1)  # plain text up to there
+
+    def _after_first(self, new: int, buf: str, pos: int) -> int:
+        """What `_opener` said of the answer's first character, as a position to go on at."""
+        if new < 0 and not self._wait:
+            self._text(buf[pos : pos + 1])
+            return pos + 1
+        return max(new, pos)
+
+    def _backticks(self, buf: str, pos: int, final: bool) -> int:
+        line = _FENCE_LINE.match(buf, pos)
+        assert line is not None
+        run = len(line[1])
+        code = self._flow.code()
+        if self._fence and self._after_call and code.at_line_start():
+            if run < self._fence and line.end(1) == len(buf) and not final:
+                self._wait = True
+                return -pos
+            if run >= self._fence:
+                self._take(line[1], "markup")  # closes a fence that held only calls
+                self._fence = 0
+                return line.end(1)
+        if not code.fence_may_open():
+            return -line.end(1)
+        if run < 3:
+            if line.end(1) == len(buf) and not final:
+                self._wait = True
+                return -pos
+            return -line.end(1)
+        if not self._may_doubt(True) or not self._calls_allowed():
+            return -line.end(1)
+        self._open_start("FENCE", self._base + pos, True, fence=run)
+        self._take(line[1], "markup")
+        self._phase = FENCE
+        return line.end(1)
+
+    def _bare_object(self, buf: str, pos: int, final: bool) -> int:
+        """A `{` in free text: does a call without a marker begin?"""
+        node = self._node
+        assert node is not None
+        if not node.readers or not self._calls_allowed():
+            return -pos - 1
+        term = node.readers[0]
+        if "JSON_ARGUMENTS" in node.readers:
+            alone = self._alone(buf, pos, final)
+            if alone is None:
+                self._wait = True
+                return -pos
+            if alone:
+                self._open_start("JSON_ARGUMENTS", self._base + pos, False)
+                call = self._call = OpenCall(self._settings.collect)
+                call.name, call.at = alone, self._base + pos
+                return self._begin_arguments("JSON_ARGUMENTS", pos)
+        bare = term == "BARE_JSON_CALL"
+        match = BARE_CALL.match(buf, pos)
+        if match is not None and match[1] is None and not final:
+            self._wait = True
+            return -pos
+        if match is None or match[1] is None:
+            return -pos - 1
+        if bare:
+            if not self._may_doubt(True) or self._flow is self._reasoning:
+                return -pos - 1
+            code = self._flow.code()
+            if (
+                code.in_code()
+                or code.depth
+                or not (self._dialect.bare or code.at_line_start() or not self._flow.begun)
+            ):
+                return -pos - 1
+        self._open_start(term, self._base + pos, bare, quiet=True)
+        self._begin_reader(term)
+        return pos
+
+    def _alone(self, buf: str, pos: int, final: bool) -> str | None:
+        """A forced call's object: the tool's name if it holds the arguments alone, "" if name and arguments; None if more
+        text must tell."""
+        settings = self._settings
+        names = settings.tools.names if settings.tools is not None else ()
+        name = (
+            settings.tool_choice[1:]
+            if settings.tool_choice.startswith("=")
+            else "".join(names)
+            if len(names) == 1
+            else ""
+        )
+        match = BARE_CALL.match(buf, pos)
+        if not name:
+            return ""
+        if match is None:
+            return name
+        if match[1] is None:
+            return name if final or match.end() < len(buf) else None
+        tool = settings.tools.tool(name) if settings.tools is not None else None
+        key = match[0][1:-1].strip(" \t\r\n\"'")
+        return name if tool is not None and key in tool.parameter_names else ""
+
+    def _text_marker(self, terminal: str, buf: str, pos: int, end: int, final: bool) -> int:
+        """A marker in free text."""
+        node, flow = self._node, self._flow
+        assert node is not None
+        in_code = flow.code().in_code()
+        offset = self._base + pos
+        if terminal == "END_TURN":
+            if in_code:
+                if end == len(buf) and not final:
+                    self._wait = True
+                    return -pos
+                if end < len(buf):
+                    return -end
+            for t in node.path_to(terminal) or ():
+                self._shift(t)
+            self._take(buf[pos:end], "markup")
+            self._shift(terminal)
+            self._enter()
+            self._turn_ended = True
+            self._turn_at = self._base + end
+            return end
+        if terminal == "ROLE":
+            if not self._turn_ended:
+                return -end
+            self._role_played = True
+            self._take(buf[pos:end], "markup")
+            return end
+        if terminal == "THINK":
+            if in_code or node.shift(terminal) is None:
+                return -end
+            self._take(buf[pos:end], "markup")
+            self._shift(terminal)
+            self._reasoned = True
+            self._may_reclassify = False
+            self._enter()
+            return end
+        if terminal == "END_THINK":
+            if flow is self._reasoning and self._fed_channel == "content":
+                self._drop_blanks(flow)
+                self._take(buf[pos:end], "markup")
+                self._shift(terminal)
+                self._may_reclassify = False
+                self._enter()
+                return end
+            if in_code:
+                return -end
+            self._take(buf[pos:end], "markup")
+            if self._may_reclassify and flow is self._content:
+                self._reclassify()
+            else:
+                self._diagnose(
+                    "stray-closer", f"{buf[pos:end].strip()} closes nothing", offset, self._base + end
+                )
+            return end
+        if terminal in node.grammar.switch:
+            return self._switch(terminal, pos, end)
+        edge = node.shift(terminal)
+        if edge is not None and "stray" in edge.after:
+            return self._stray_closer(terminal, buf, pos, end, final, in_code)
+        if terminal.startswith("END_") or (edge is not None and edge.target.text == "CONTENT"):
+            if in_code:
+                return -end
+            for t in node.path_to(terminal) or ():  # markup of the text itself, such as a message's header
+                self._shift(t)
+            self._take(buf[pos:end], "markup")
+            self._shift(terminal)
+            self._enter()
+            return end
+        return self._opener(terminal, buf, pos, end, in_code, final)
+
+    def _reclassify(self) -> None:
+        """A closer of reasoning without an opener: what was given out as content was reasoning."""
+        content, reasoning = self._content, self._reasoning
+        self._may_reclassify = False
+        self._drop_blanks(content)
+        length = content.total()
+        if length:
+            reasoning.pieces = content.pieces
+            reasoning.length = length
+            reasoning._seen = len(reasoning.pieces)
+            self._events.append(Reclassified("reasoning", length))
+        fresh = Flow("content", self._settings.collect)
+        if self._spans is not None:
+            for note in self._spans:
+                if note[0] == "content":
+                    note[0] = "reasoning"
+        self._content = fresh
+        if self._flow is content:
+            self._flow = fresh
+
+    def _stray_closer(self, terminal: str, buf: str, pos: int, end: int, final: bool, in_code: bool) -> int:
+        """A closer that closes nothing: markup behind a call or alone on its line, else somebody writes about it."""
+        if terminal in self._owed or self._settings.tool_choice == "none":
+            self._owed.discard(terminal)  # goes back with the failed start that it belongs to
+            return -end
+        if in_code:
+            return -end
+        if not self._after_call:
+            if not self._flow.code().at_line_start():
+                return -end
+            line = buf.find("\n", end, end + WINDOW)
+            rest = buf[end : line if line >= 0 else end + WINDOW]
+            if rest.strip() or (line < 0 and len(buf) >= end + WINDOW):
+                return -end
+            if line < 0 and not final:
+                self._wait = True
+                return -pos
+        self._take(buf[pos:end], "markup")
+        self._diagnose("stray-closer", f"{buf[pos:end]} closes nothing", self._base + pos, self._base + end)
+        self._owed.discard(terminal)
+        return end
+
+    def _opener(self, terminal: str, buf: str, pos: int, end: int, in_code: bool, final: bool) -> int:
+        """A marker that may begin a call."""
+        node = self._node
+        assert node is not None
+        path = node.path_to(terminal)
+        if path is None or not self._calls_allowed():
+            return -end
+        probe = node
+        for t in (*path, terminal):
+            edge = probe.shift(t)
+            assert edge is not None
+            probe = edge.target
+        if end - pos == 1 and set(probe.accepts) <= set(READERS):
+            follow = BLANKS.match(buf, end, end + WINDOW)
+            assert follow is not None
+            if follow.end() == len(buf) and not final and follow.end() < end + WINDOW:
+                self._wait = True
+                return -pos
+            if buf[follow.end() : follow.end() + 1] != "{":
+                return -end
+        quiet = terminal == "SEPARATOR"
+        bare_json = "BARE_JSON_CALL" in probe.accepts
+        doubtful = in_code or probe.capture == "DECLARED_NAME" or (bare_json and not quiet)
+        if doubtful:
+            if not self._may_doubt(bare_json) or self._flow is self._reasoning:
+                return -end
+            if bare_json and (
+                in_code
+                or not (self._dialect.bare or self._flow.code().at_line_start() or not self._flow.begun)
+            ):
+                return -end
+        self._open_start(terminal, self._base + pos, doubtful, quiet)
+        for t in path:
+            self._shift(t)
+        self._take(buf[pos:end], "markup")
+        self._shift(terminal)
+        self._enter()
+        return end
+
+    def _switch(self, terminal: str, pos: int, end: int) -> int:
+        """A watched opener of another family: go on as that family, from the same character."""
+        node = self._node
+        assert node is not None
+        if not self._calls_allowed():
+            return -end
+        target: Dialect = node.grammar.switch[terminal]
+        assert target.grammar is not None
+        inside = self._flow is self._reasoning and self._fed_channel == "content"
+        self._dialect = target
+        self._node = start_node(target.grammar, inside and target.grammar.has_reasoning)
+        if self._starts:
+            self._starts[0].node = self._node
+        return pos
+
+    def _fence_phase(self, buf: str, pos: int, final: bool) -> int:
+        """Behind a fence line's backticks, or its newline: does a call stand in the fence?"""
+        node = self._node
+        assert node is not None
+        start = self._starts[-1]
+        if start.empty:  # the line itself has not been read
+            line = _FENCE_LINE.match(buf, pos)
+            assert line is not None
+            if line[1]:
+                start.fence += len(line[1])
+                self._take(line[1], "markup")
+                return line.end(1)
+            if not line[3]:
+                if line.end() == len(buf) and not final:
+                    self._wait = True
+                else:
+                    self._fail(self._base + pos)
+                return pos
+            start.empty = False
+            self._capture = line[2].strip().lower()
+            self._take(line[0], "markup")
+            return line.end()
+        blanks = BLANKS.match(buf, pos)
+        assert blanks is not None
+        if blanks.end() > pos:
+            self._take(buf[pos : blanks.end()], "markup")
+            return blanks.end()
+        if pos == len(buf):
+            self._wait = True
+            return pos
+        scan = node.text_scan
+        match = scan.automaton.match(buf, pos, final) if buf[pos] in scan.first else None
+        if match is MORE:
+            self._wait = True
+            return pos
+        if match is not None and match[0] in node.grammar.switch:
+            return max(pos, self._switch(match[0], pos, match[1]))
+        if match is not None and not match[0].startswith(("END_", "THINK", "ROLE")):
+            path = node.path_to(match[0])
+            probe = node.shift(match[0])
+            bare = probe is not None and "BARE_JSON_CALL" in probe.target.accepts
+            if path is not None and (not bare or self._capture in _FENCE_INFOS):
+                for t in path:
+                    self._shift(t)
+                self._take(buf[pos : match[1]], "markup")
+                self._shift(match[0])
+                self._enter()
+                return match[1]
+        if buf[pos] == "{" and node.readers and self._capture in _FENCE_INFOS:
+            self._begin_reader(node.readers[0])
+            return pos
+        self._fail(self._base + pos)
+        return pos

@@ -1,0 +1,323 @@
+"""What a machine knows, and how it gives things out: text, calls' arguments, diagnostics, spans.
+
+Theory. Everything that a stream's parser remembers stands here, in `State`, as plain values: a copy of them is a parser at
+the same place. The layers above add behaviour and no state of their own: claims.py (starts and ends of calls), values.py
+(arguments as text), moves.py (following the table), between.py (between markers), free_text.py (content and reasoning) and
+machine.py (chunks in, events out). What is given out passes through here, so that pieces, spans and diagnostics cannot
+disagree.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ..events import ContentDelta, Diagnostic, Event, ToolCall, ToolCallDelta
+from .call import OpenCall
+from .flow import MANY, Flow
+from .grammar import Grammar
+from .start import Segment, Start
+from .table import Node, start_node
+
+__all__ = ["Dialect", "Settings", "State"]
+
+SLOW, FREE, STRING, VALUE_TEXT, VALUE_JSON, OTHER = range(6)  # modes of the hot path
+TEXT, TIGHT, CAPTURE, VALUE, READER, FENCE, JUNK, CHOICE = range(8)  # phases
+BLANKS: Final = re.compile(r"\s*")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dialect:
+    """What the engine needs to know of a family: its grammar, and the facts that no grammar can say.
+
+    Attributes:
+        id: the family's id.
+        grammar: None for a pass-through, whose text is content.
+        bare: its calls have no marker by nature, so an object with name and arguments is a call without tools known.
+        untyped: how a text value without a schema is read: as a "string", or as "json" if it parses.
+        id_pattern: what a model-given id must look like to be kept; None keeps any.
+        new_id: makes an id.
+    """
+
+    id: str
+    grammar: Grammar | None
+    bare: bool
+    untyped: str
+    id_pattern: re.Pattern[str] | None
+    new_id: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Settings:
+    """What the caller chose; see `StreamParser`."""
+
+    tools: Any = None
+    tool_choice: str = "auto"  # auto, none, required, or "=NAME"
+    recovery: str = "declared"
+    calls_in_reasoning: str = "call"
+    max_held: int = 1 << 20
+    max_depth: int = 200
+    collect: bool = True
+    trace: bool = False
+
+
+class State:
+    """One stream's parser: all that it remembers."""
+
+    __slots__ = (
+        "_after_call",
+        "_after_json",
+        "_at",
+        "_base",
+        "_buf",
+        "_call",
+        "_calls",
+        "_capture",
+        "_channel",
+        "_closed",
+        "_content",
+        "_decoder",
+        "_diagnostics",
+        "_dialect",
+        "_event",
+        "_events",
+        "_fed_channel",
+        "_fence",
+        "_final_reason",
+        "_flow",
+        "_ids",
+        "_index",
+        "_mark",
+        "_mark_held",
+        "_may_reclassify",
+        "_memo",
+        "_mode",
+        "_nest",
+        "_new_id",
+        "_node",
+        "_owed",
+        "_pend",
+        "_phase",
+        "_reader",
+        "_reader_term",
+        "_reasoned",
+        "_reasoning",
+        "_role_played",
+        "_search",
+        "_segments",
+        "_settings",
+        "_sink",
+        "_spans",
+        "_starts",
+        "_trigger",
+        "_turn_at",
+        "_turn_ended",
+        "_wait",
+    )
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        settings: Settings,
+        starts_in_reasoning: bool | None = None,
+        id_factory: Callable[[], str] | None = None,
+    ) -> None:
+        collect = settings.collect
+        self._dialect = dialect
+        self._settings = settings
+        self._new_id = id_factory or dialect.new_id
+        self._content = Flow("content", collect)
+        self._reasoning = Flow("reasoning", collect)
+        inside = bool(starts_in_reasoning) and dialect.grammar is not None and dialect.grammar.has_reasoning
+        self._flow = self._reasoning if inside else self._content
+        self._may_reclassify = starts_in_reasoning is None
+        self._reasoned = inside
+        self._channel: str | None = None
+        self._fed_channel = "content"
+        self._after_json = False
+        self._phase = TEXT
+        self._mode = SLOW
+        self._buf = ""
+        self._base = 0
+        self._pend = ""
+        self._mark = self._mark_held = 0
+        self._event: type[Any] = ContentDelta
+        self._trigger = ""
+        self._memo: dict[Any, str] = {}
+        self._at = 0
+        self._wait = False
+        self._closed = False
+        self._node: Node | None = start_node(dialect.grammar, inside) if dialect.grammar else None
+        self._call: OpenCall | None = None
+        self._calls: list[ToolCall] = []
+        self._index = 0
+        self._ids: set[str] = set()
+        self._reader: Any = None
+        self._reader_term = ""
+        self._capture = ""
+        self._starts: list[Start] = []
+        self._segments: list[Segment] = []
+        self._nest: dict[str, int] = {}
+        self._owed: set[str] = set()
+        self._after_call = False
+        self._fence = 0
+        self._turn_ended = False
+        self._turn_at = 0
+        self._role_played = False
+        self._decoder: codecs.IncrementalDecoder | None = None
+        self._diagnostics: list[Diagnostic] = []
+        self._events: list[Event] = []
+        self._sink: list[str] = []
+        self._search: Any = None
+        self._spans: list[list[Any]] | None = [] if settings.trace else None
+        self._final_reason: str | None = None
+
+    # -- given by the layers above ----------------------------------------------------------------------------------
+
+    def _enter(self) -> None:
+        raise NotImplementedError
+
+    def _shift(self, terminal: str) -> None:
+        raise NotImplementedError
+
+    def _marker(self, terminal: str, buf: str, pos: int, end: int, final: bool) -> int:
+        raise NotImplementedError
+
+    # -- what is given out --------------------------------------------------------------------------------------------
+
+    def _span(self, kind: str, length: int) -> list[Any] | None:
+        """Note what the next characters were; returns the note, which may still be changed."""
+        if self._spans is None or not length:
+            return None
+        index = self._index if kind in ("name", "id", "key", "value", "arguments") else None
+        note = [kind, length, index]
+        self._spans.append(note)
+        return note
+
+    def _take(self, text: str, kind: str) -> None:
+        """Consume text that is a part of a call or markup; kept while a start is pending."""
+        if text:
+            note = self._span(kind, len(text))
+            if self._starts:
+                self._segments.append(Segment(text, note))
+
+    def _text(self, text: str) -> None:
+        """Free text: give it out, but for blanks at its end."""
+        if self._after_call and not self._flow.begun:
+            inner = text.lstrip()  # nothing stood before the call: the blanks behind it are framing
+            self._span("markup", len(text) - len(inner))
+            text = inner
+        body = text.rstrip()
+        if body:
+            node = self._node
+            assert node is not None
+            if node.begun is not None:
+                self._node = node.begun
+            if self._turn_ended:
+                self._turn_ended = False
+                self._diagnose(
+                    "text-after-end", "text after the end of the turn", self._turn_at, self._turn_at
+                )
+            if not self._flow.begun and body[0] in "{[":
+                self._flow.code().enter_object()  # the answer is JSON: nothing inside it is a call of its own
+            self._span(self._flow.kind, len(body))
+            self._give_out(body)
+        tail = text[len(body) :]
+        if tail:
+            self._hold_blanks(tail)
+
+    def _hold_blanks(self, blanks: str) -> None:
+        flow = self._flow
+        room = self._settings.max_held - flow.held_blanks()
+        while len(blanks) > room:  # too many to hold: they are text
+            self._note_blanks(blanks[: room + 1])
+            self._release(flow)
+            blanks, room = blanks[room + 1 :], self._settings.max_held
+        if blanks:
+            self._note_blanks(blanks)
+
+    def _note_blanks(self, blanks: str) -> None:
+        note = self._span("markup", len(blanks))
+        if note is not None:
+            note[2] = self._flow  # becomes the flow's text if more of it comes
+        self._flow.blanks.append(blanks)
+
+    def _release(self, flow: Flow) -> None:
+        self._settle_blanks(flow, flow.kind)
+        text = flow.take_blanks()
+        self._push(flow, text)
+
+    def _settle_blanks(self, flow: Flow, kind: str) -> None:
+        """Decide what held blanks were: text, or markup."""
+        if self._spans is not None:
+            for note in reversed(self._spans):
+                if note[2] is flow:
+                    note[0], note[2] = kind, None
+
+    def _give_out(self, body: str) -> None:
+        """Give out text that ends in no blank, held blanks first."""
+        flow = self._flow
+        if flow.blanks:
+            self._settle_blanks(flow, flow.kind)
+            body = flow.take_blanks() + body
+        if self._fence:
+            flow.enter_fence(self._fence)
+            self._fence = 0
+        self._after_call = self._after_json = False
+        self._push(flow, body)
+
+    def _push(self, flow: Flow, text: str) -> None:
+        self._events.append(flow.event(text))
+        flow.pieces.append(text)
+        if len(flow.pieces) > (MANY if flow.collect else 0):
+            flow.compact()
+
+    def _drop_blanks(self, flow: Flow) -> None:
+        if flow.blanks:
+            self._settle_blanks(flow, "markup")
+            flow.drop_blanks()
+
+    def _delta(self, text: str) -> None:
+        """More of the open call's arguments."""
+        call = self._call
+        assert call is not None
+        if text:
+            self._events.append(ToolCallDelta(call.index, text))
+            call.pieces.append(text)
+            if len(call.pieces) > MANY:
+                call.compact()
+
+    def _diagnose(self, code: str, message: str, start: int, end: int) -> None:
+        self._report(Diagnostic(code, message, start, end))
+
+    def _report(self, diagnostic: Diagnostic) -> None:
+        """A diagnostic: of the pending start (it vanishes with it), of the open call, or of the text."""
+        if self._starts:
+            self._starts[-1].diagnostics.append(diagnostic)
+            return
+        self._events.append(diagnostic)
+        if self._settings.collect:
+            self._diagnostics.append(diagnostic)
+        call = self._call
+        if call is not None and call.index >= 0:
+            call.recovered = True
+            call.diagnostics.append(diagnostic)
+
+    def _enter_flow(self) -> None:
+        node = self._node
+        inside = self._fed_channel == "reasoning" or (node is not None and node.text == "REASONING")
+        flow = self._reasoning if inside else self._content
+        if flow is not self._flow:
+            self._flow = flow
+            flow.restart()
+
+    def _calls_allowed(self) -> bool:
+        settings = self._settings
+        return not (
+            settings.tool_choice == "none"
+            or self._role_played
+            or (self._flow is self._reasoning and settings.calls_in_reasoning == "text")
+        )
