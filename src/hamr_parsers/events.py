@@ -115,8 +115,8 @@ class Diagnostic(_Event):
 class Span:
     """A stretch `[start, end)` of the input and what it was; the spans of a message tile its text.
 
-    `kind` is one of content, reasoning, markup, name, id, key, arguments, value; `call_index` tells which call
-    it belongs to, if any.
+    `kind` is one of content, reasoning, markup, name, id, key, arguments, value; `call_index` tells which
+    call it belongs to, if any.
     """
 
     kind: str
@@ -133,8 +133,9 @@ class Span:
 class ToolCall:
     """One call. `arguments` is always the text of a JSON object, also when the call was cut off.
 
-    Of a cut call, `closing` is the end of `arguments` that the model did not write: the closing mend, which only makes JSON
-    of what came. A parser that does not collect leaves `arguments` empty: the deltas, and `closing`, tell them.
+    Of a cut call, `closing` is the end of `arguments` that the model did not write: the closing mend, which
+    only makes JSON of what came. A parser that does not collect leaves `arguments` empty: the deltas, and
+    `closing`, tell them.
     """
 
     id: str

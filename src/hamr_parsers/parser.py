@@ -1,8 +1,8 @@
 """`parse`, `StreamParser` and their iterator forms: a text, or a stream of chunks, to events and a message.
 
-Theory. A `StreamParser` is the engine's `Machine` with the questions answered that a machine cannot answer: which family
-(select.py), which tools, does the text begin inside a reasoning block. `parse` is a stream of one chunk, so that one-shot and
-streaming cannot differ.
+Theory. A `StreamParser` is the engine's `Machine` with the questions answered that a machine cannot answer:
+which family (select.py), which tools, does the text begin inside a reasoning block. `parse` is a stream of
+one chunk, so that one-shot and streaming cannot differ.
 """
 
 from __future__ import annotations
@@ -30,24 +30,19 @@ _IN_REASONING = ("call", "text")
 class StreamParser(Machine):
     """Reads one answer of a model, chunk by chunk.
 
-    Args:
-        parser: a family's id or any alias; `tool_call_parser` is the same. Overrides all other evidence.
-        model: the model's name.
-        chat_template: its chat template.
-        tools: the tools that were offered, in any form that `ToolSet` takes, or a ToolSet. None: not known; []: none.
-        starts_in_reasoning: whether the prompt ended inside an open reasoning block; None: as `prompt` shows or the model
-            always does, else the text itself tells.
-        prompt: the prompt's end, as the model saw it; what stands behind the last opener of an assistant turn counts.
-        tool_choice: "auto", "none", "required", a tool's name, or the chat API's dict.
-        recovery: "declared" (a doubtful start needs a declared tool), "strict" (only what the template writes) or
-            "lenient" (any name will do).
-        calls_in_reasoning: "call" or "text".
-        id_factory: makes ids for calls without one.
-        max_held: most characters of the input that a start of a call, or a value of unknown type, may hold back.
-        max_depth: deepest nesting of arguments.
-        collect: keep text and calls for `message`; without it memory does not grow.
-        trace: keep spans.
-        response_template: a checkpoint's own description of its output (families of kind `response_template`).
+    Args: parser: a family's id or any alias; `tool_call_parser` is the same. Overrides all other evidence.
+        model: the model's name. chat_template: its chat template. tools: the tools that were offered, in any
+        form that `ToolSet` takes, or a ToolSet. None: not known; []: none. starts_in_reasoning: whether the
+        prompt ended inside an open reasoning block; None: as `prompt` shows or the model always does, else
+        the text itself tells. prompt: the prompt's end, as the model saw it; what stands behind the last
+        opener of an assistant turn counts. tool_choice: "auto", "none", "required", a tool's name, or the
+        chat API's dict. recovery: "declared" (a doubtful start needs a declared tool), "strict" (only what
+        the template writes) or "lenient" (any name will do). calls_in_reasoning: "call" or "text".
+        id_factory: makes ids for calls without one. max_held: most characters of the input that a start of a
+        call, or a value of unknown type, may hold back. max_depth: deepest nesting of arguments. collect:
+        keep text and calls for `message`; without it memory does not grow. trace: keep spans.
+        response_template: a checkpoint's own description of its output (families of kind
+        `response_template`).
 
     Raises:
         UnknownParserError: no family has this name.
@@ -212,7 +207,9 @@ def _tool_choice(choice: str | Mapping[str, Any] | None) -> str:
         kind = choice.get("mode") or choice.get("type")
         if kind in ("auto", "none", "required", "any"):
             return _tool_choice(kind)
-    raise ValueError(f"tool_choice must be 'auto', 'none', 'required', a tool's name or the API's dict, not {choice!r}")
+    raise ValueError(
+        f"tool_choice must be 'auto', 'none', 'required', a tool's name or the API's dict, not {choice!r}"
+    )
 
 
 def _prefill(family: Family, prompt: str) -> str | None:

@@ -282,7 +282,7 @@ class ToolSchema:
         description: what the tool does, for `ToolSet.definitions()`.
     """
 
-    __slots__ = ("_cache", "_patterns", "_properties", "_unknown", "description", "name", "parameters")
+    __slots__ = ("_below", "_cache", "_patterns", "_properties", "_unknown", "description", "name", "parameters")
 
     def __init__(
         self, name: str, parameters: Mapping[str, Any] | None = None, description: str | None = None
@@ -294,6 +294,7 @@ class ToolSchema:
         self._cache: dict[str, ParamSchema | None] = {}
         self._unknown = 0
         self._patterns: list[tuple[Any, Any]] | None = None
+        self._below: dict[tuple[str, ...], tuple[list[Any], ParamSchema | None]] = {}
 
     # -- what the readers ask ---------------------------------------------------------------------------------
 
@@ -341,6 +342,51 @@ class ToolSchema:
         self._cache[key] = found
         return found
 
+    def at(self, path: tuple[str, ...]) -> ParamSchema | None:
+        """The types of a nested member; None if the schema does not know it or says nothing of its type.
+
+        Args:
+            path: the keys that lead to it from the arguments object. Where an array stands, any key leads to its items.
+        """
+        if len(path) == 1:
+            return self.param(path[0])
+        return self._at(path)[1]
+
+    def _at(self, path: tuple[str, ...]) -> tuple[list[Any], ParamSchema | None]:
+        """The schemas that speak of a member, and what they fold to."""
+        found = self._below.get(path)
+        if found is not None:
+            return found
+        depth = len(path)
+        while depth > 1 and path[:depth] not in self._below:
+            depth -= 1
+        for end in range(depth, len(path) + 1):
+            if end < 2:
+                schemas = self._members().get(path[0]) or self._by_pattern(path[0]) if path else [self.parameters]
+            elif (known := self._below.get(path[:end])) is not None:
+                schemas = known[0]
+                continue
+            else:
+                schemas = self._member_of(schemas, path[end - 1])
+            folded = _compile(_union(self._fold(s, frozenset(), 0) for s in schemas)) if schemas else None
+            found = (schemas, folded)
+            if len(self._below) < _MAX_CACHE:
+                self._below[path[:end]] = found
+        assert found is not None
+        return found
+
+    def _member_of(self, schemas: list[Any], key: str) -> list[Any]:
+        """The schemas of a member of what `schemas` describe: a property, else an array's items."""
+        layers = self._layers(schemas)
+        found = [p[key] for n in layers if isinstance(p := n.get("properties"), Mapping) and key in p]
+        if found:
+            return found
+        for node in layers:
+            for word in ("items", "prefixItems"):
+                items = node.get(word)
+                found.extend(items if isinstance(items, list | tuple) else [] if items is None else [items])
+        return found or self._by_pattern(key, layers)
+
     # -- the shape of the arguments object ----------------------------------------------------------------------
 
     def _members(self) -> dict[str, list[Any]]:
@@ -358,11 +404,12 @@ class ToolSchema:
             self._properties = found
         return self._properties
 
-    def _layers(self, *, conditional: bool = True) -> list[Mapping[str, Any]]:
-        """The schemas that describe the arguments object: the root, and what it refers to or is composed of."""
+    def _layers(self, roots: Iterable[Any] | None = None, *, conditional: bool = True) -> list[Mapping[str, Any]]:
+        """The schemas that describe the arguments object (or what `roots` describe): themselves, and what they refer to
+        or are composed of."""
         found: list[Mapping[str, Any]] = []
         seen: set[int] = set()
-        todo: list[Any] = [self.parameters]
+        todo: list[Any] = [self.parameters] if roots is None else list(roots)[::-1]
         while todo:
             node = todo.pop()
             if not isinstance(node, Mapping) or id(node) in seen:
@@ -385,23 +432,27 @@ class ToolSchema:
             todo.extend(reversed(below))
         return found
 
-    def _by_pattern(self, key: str) -> list[Any]:
+    def _by_pattern(self, key: str, layers: list[Mapping[str, Any]] | None = None) -> list[Any]:
         """The schemas of `patternProperties` that match, else that of `additionalProperties`."""
-        if self._patterns is None:
-            self._patterns = _compile_patterns(self._layers())
+        if layers is not None:
+            patterns = _compile_patterns(layers)
+        elif self._patterns is None:
+            patterns = self._patterns = _compile_patterns(self._layers())
+        else:
+            patterns = self._patterns
         found = []
         if len(key) <= _MAX_KEY:
-            for pair in list(self._patterns):
+            for pair in list(patterns):
                 pattern, schema = pair
                 try:
                     if pattern.search(key, timeout=0.02):
                         found.append(schema)
                 except TimeoutError:
                     # A pattern that backtracks without end is a pattern that cannot be asked.
-                    self._patterns = [p for p in self._patterns if p is not pair]
+                    patterns.remove(pair)
         if found:
             return found
-        for node in self._layers():
+        for node in self._layers() if layers is None else layers:
             for word in ("additionalProperties", "unevaluatedProperties"):
                 if isinstance(node.get(word), Mapping):
                     return [node[word]]

@@ -64,7 +64,7 @@ def _patterns(quote: str, first: str) -> _Patterns:
         prefix = f"{re.escape(ch)}(?:{prefix})?" if prefix else re.escape(ch)
     blanks, word, mark = f"[{_BLANKS}]*+", r"[^\W\d][\w.\-]*+", f"(?:{token}|[\"'])?+"
     return _Patterns(
-        re.compile(rf"""[^:=,{{}}\[\]"'{stops}]+"""),
+        re.compile(rf"""[^:=,(){{}}\[\]"'{stops}]+"""),
         re.compile(rf"[^{_BLANKS},(){{}}\[\]{stops}]+"),
         re.compile(rf"[^,){{}}\[\]{stops}]+"),
         re.compile(f"{blanks}{mark}{word}{mark}{blanks}[:=]"),
@@ -101,7 +101,7 @@ class TokenArgumentsReader:
     _node = None  # no interned lexical nodes here: the engine asks `fast` about every chunk
 
     __slots__ = (
-        "_boundary", "_first", "_in_key", "_item", "_key", "_key_at", "_length", "_levels", "_max_depth",
+        "_begun", "_boundary", "_first", "_in_key", "_item", "_key", "_key_at", "_length", "_levels", "_max_depth",
         "_max_held", "_nest", "_path", "_patterns", "_quote", "_quoted", "_raw", "_schema", "_state", "_typed",
         "base", "closing", "cut", "done", "out", "recovered",
     )  # fmt: skip
@@ -135,6 +135,7 @@ class TokenArgumentsReader:
         self._in_key = False  # the string that is being read is a key
         self._quoted = ""  # the ordinary quote that ends it
         self._typed: TextValue | None = None  # the bare value that is being read
+        self._begun = False  # something of it was given out
         self._raw: list[str] = []  # its text, while its type is open
         self._nest: dict[str, int] = {}  # brackets open within it, by closer
 
@@ -178,7 +179,7 @@ class TokenArgumentsReader:
     def _emit(self, value: str) -> None:
         """A value begins: give it out behind what stands before it, opener, comma and key."""
         level = self._levels[-1]
-        lead = ", " if level.count else level.json and _OPENERS[level.json]
+        lead = ", " if level.count else ""
         level.count += 1
         if level.json == "}":
             assert self._key is not None
@@ -191,7 +192,7 @@ class TokenArgumentsReader:
             self._tell("too-deep", f"nested deeper than {self._max_depth} levels", pos, pos + 1)
             self._stop()
             return
-        self._emit("")
+        self._emit(opener)
         self._levels.append(_Level(_PAIRS[opener], _PAIRS[opener]))
         self._path.append("item")
         self._state = _MEMBER if opener == "{" else _VALUE
@@ -200,7 +201,7 @@ class TokenArgumentsReader:
         level = self._levels.pop()
         if level.json:
             self._path.pop()
-            self.out.append(level.json if level.count else _OPENERS[level.json] + level.json)
+            self.out.append(level.json)
         self._state = _AFTER
         self.done = not self._levels
 
@@ -238,11 +239,8 @@ class TokenArgumentsReader:
             closing = self._typed.cut() or ""
             self._drain()
             self._typed = None
-        closing += "".join(
-            level.json if level.count else level.json and _OPENERS[level.json] + level.json
-            for level in reversed(self._levels)
-        )
-        self.closing = closing or "{}"
+        started = self._state not in (_START, _WRAP)
+        self.closing = closing + "".join(level.json for level in reversed(self._levels)) if started else "{}"
         self._key = None
         self._release()
 
@@ -253,15 +251,17 @@ class TokenArgumentsReader:
         self._length = 0
         return text
 
-    def _hold(self, piece: str, pos: int) -> int:
-        """Hold more; returns the position behind it."""
+    def _hold(self, piece: str, pos: int, length: int) -> int:
+        """Hold `piece`, which stands for the next `length` characters; returns the position behind them."""
         room = self._max_held - self._length
-        self._item.append(piece[:room])
-        self._length += len(piece[:room])
-        if len(piece) > room:
-            self._tell("max-held", f"more than {self._max_held} characters that cannot be given out", pos + room, pos + room)
+        if length > room:
+            message = f"more than {self._max_held} characters that cannot be given out"
+            self._tell("max-held", message, pos + room, pos + room)
             self._stop()
-        return pos + min(len(piece), room)
+            return pos + room
+        self._item.append(piece)
+        self._length += length
+        return pos + length
 
     # -- looking ahead --------------------------------------------------------------------------------------------
 
@@ -280,6 +280,11 @@ class TokenArgumentsReader:
             return False
         found = self._boundary.at(text, pos, final)
         return False if found is None and final else found
+
+    def _special(self, text: str, pos: int, final: bool) -> tuple[bool | None, bool | None]:
+        """Whether the quote token, or a marker, stands at `pos`."""
+        token = self._token(text, pos, final)
+        return token, False if token else self._marker(text, pos, final)
 
     def _is_closer(self, ch: str) -> bool:
         return ch in _OPENERS and any(level.closer == ch for level in self._levels)
@@ -344,6 +349,7 @@ class TokenArgumentsReader:
         if text[pos] in _BLANKS:
             return pos + 1
         self._state = _MEMBER
+        self.out.append("{")
         if text[pos] != "{":
             return pos
         self._levels[0].json = ""
@@ -354,8 +360,8 @@ class TokenArgumentsReader:
         ch = text[pos]
         if ch in _BLANKS:
             return pos + 1
-        token, marker = self._token(text, pos, final), self._marker(text, pos, final)
-        if token is None or (marker is None and not token):
+        token, marker = self._special(text, pos, final)
+        if token is None or marker is None:
             return -1
         self._key_at = self.base + pos
         if token or ch in "\"'":
@@ -382,18 +388,13 @@ class TokenArgumentsReader:
     def _in_bare_key(self, text: str, pos: int, final: bool) -> int:
         match = self._patterns.key.match(text, pos)
         if match is not None:
-            piece = match[0]
-            if not any(self._is_closer(ch) for ch in "()" if ch in piece):
-                return self._hold(piece, pos)
-            piece = piece[: min(i for i in (piece.find(c) for c in "()") if i >= 0)]
-            if piece:
-                return self._hold(piece, pos)
-        token, marker = self._token(text, pos, final), self._marker(text, pos, final)
-        if token is None or (marker is None and not token):
+            return self._hold(match[0], pos, len(match[0]))
+        token, marker = self._special(text, pos, final)
+        if token is None or marker is None:
             return -1
         ch = text[pos]
         if not (token or marker) and ch not in ":=,{}[]\"'" and not self._is_closer(ch):
-            return self._hold(ch, pos)
+            return self._hold(ch, pos, 1)
         key = "".join(self._item).strip(_BLANKS)
         if not (marker or ch == "," or self._is_closer(ch)) or self._levels[-1].count:
             self._release()
@@ -402,7 +403,7 @@ class TokenArgumentsReader:
             return pos
         self._unnamed(pos)  # text where the arguments should be
         self._release()
-        self._begin_bare(text, pos)
+        self._begin_bare()
         self._bare_text(key, pos)
         self._finish_bare()
         return pos
@@ -459,8 +460,8 @@ class TokenArgumentsReader:
         ch = text[pos]
         if ch in _BLANKS:
             return pos + 1
-        token, marker = self._token(text, pos, final), self._marker(text, pos, final)
-        if token is None or (marker is None and not token):
+        token, marker = self._special(text, pos, final)
+        if token is None or marker is None:
             return -1
         if token or ch in "\"'":
             return self._open(text, pos, bool(token), False)
@@ -482,7 +483,7 @@ class TokenArgumentsReader:
             if param is None or not param.only_string:
                 self._push(ch, pos)
                 return pos + 1
-        self._begin_bare(text, pos)
+        self._begin_bare()
         return pos
 
     def _open(self, text: str, pos: int, token: bool, key: bool) -> int:
@@ -499,12 +500,8 @@ class TokenArgumentsReader:
     def _content(self, piece: str, pos: int, length: int) -> int:
         """`piece` is the JSON text of the next `length` characters of a string."""
         if self._in_key:
-            if self._length + length > self._max_held:
-                return self._hold(piece, pos)
-            self._item.append(piece)
-            self._length += length
-        elif piece:
-            self.out.append(piece)
+            return self._hold(piece, pos, length)
+        self.out.append(piece)
         return pos + length
 
     def _end_string(self, pos: int) -> int:
@@ -563,10 +560,11 @@ class TokenArgumentsReader:
 
     # -- bare text --------------------------------------------------------------------------------------------------
 
-    def _begin_bare(self, text: str, pos: int) -> None:
+    def _begin_bare(self) -> None:
         self._typed = TextValue(
             self._param(), "json", max_depth=self._max_depth, max_held=self._max_held
         )
+        self._begun = False
         self._raw.clear()
         self._nest.clear()
         self._state = _BARE
@@ -592,8 +590,128 @@ class TokenArgumentsReader:
             if isinstance(item, Diagnostic):
                 self.recovered = True
                 self.out.append(item)
-            elif self._key is not None or not self._raw_given():
-                self._emit(item)
-            elif item:
+            elif self._begun:
                 self.out.append(item)
+            else:
+                self._begun = True
+                self._emit(item)
         self._typed.out.clear()
+
+    def _finish_bare(self) -> None:
+        """The bare value is whole."""
+        value = self._typed
+        assert value is not None
+        value.finish()
+        self._drain()
+        self._typed = None
+        self._release()  # blanks behind it
+        self._state = _AFTER
+
+    def _in_bare(self, text: str, pos: int, final: bool) -> int:
+        match = self._patterns.bare.match(text, pos)
+        if match is not None:
+            return self._bare_text(match[0], pos)
+        ch = text[pos]
+        if ch in _BLANKS:
+            match = _BLANK_RUN.match(text, pos)
+            assert match is not None
+            return self._hold(match[0], pos, match.end() - pos)
+        token, marker = self._special(text, pos, final)
+        if token is None or marker is None:
+            return -1
+        if token:
+            return self._missing_token(text, pos, final)
+        ends: bool | None = marker
+        nest = self._nest
+        if marker or self._is_closer(ch):
+            ends = marker or not nest.get(ch)
+            if not ends:
+                nest[ch] -= 1
+        elif ch in _PAIRS and self._is_closer(_PAIRS[ch]):
+            nest[_PAIRS[ch]] = nest.get(_PAIRS[ch], 0) + 1
+        elif ch == "," and not any(nest.values()):
+            ends = self._splits(text, pos + 1, final)
+        if ends is None:
+            return -1
+        if not ends:
+            return self._bare_text(ch, pos)
+        self._finish_bare()
+        return pos
+
+    def _missing_token(self, text: str, pos: int, final: bool) -> int:
+        """A quote token in bare text, which is a string then: its end, if what follows may follow a value."""
+        behind = pos + len(self._quote)
+        self._in_key = False
+        ends = self._ends(text, behind, final)
+        if ends is None:
+            return -1
+        value = self._typed
+        assert value is not None
+        self._tell("missing-quote", "a string has no opening quote token", pos, pos)
+        blanks = self._release()
+        if value.streaming:
+            self.out.append(escape(blanks))
+        else:
+            self._emit('"' + escape("".join(self._raw) + blanks))
+        self._typed = None
+        self._state = _STRING
+        return self._end_string(behind) if ends else behind
+
+    # -- behind a value ---------------------------------------------------------------------------------------------
+
+    def _at_after(self, text: str, pos: int, final: bool) -> int:
+        ch = text[pos]
+        if ch in _BLANKS:
+            return pos + 1
+        token, marker = self._special(text, pos, final)
+        if token is None or marker is None:
+            return -1
+        level = self._levels[-1]
+        if marker or (not level.json and ch != level.closer):
+            return self._end_here(pos)
+        if ch == ",":
+            self._state = _VALUE if level.json == "]" else _MEMBER
+            return pos + 1
+        if ch in "}])":
+            return self._close(ch, pos)
+        follows: bool | None
+        if level.json == "]":
+            follows = token or ch in "\"'{[" or ch.isalnum()
+        else:
+            follows = self._names_key(text, pos, False if final or len(text) - pos >= _WINDOW else None)
+        if follows is None:
+            return -1
+        if follows:
+            self._tell("missing-comma", "no comma between two members", pos, pos)
+            self._state = _VALUE if level.json == "]" else _MEMBER
+            return pos
+        self._tell("junk", "text behind a value", pos, pos)
+        self._state = _JUNK
+        return pos
+
+    def _in_junk(self, text: str, pos: int, final: bool) -> int:
+        match = self._patterns.junk.match(text, pos)
+        if match is not None:
+            return match.end()
+        marker = self._marker(text, pos, final)
+        if marker is None:
+            return -1
+        if marker or text[pos] in ",}])":
+            self._state = _AFTER
+            return pos
+        return pos + 1
+
+
+_READ = (
+    TokenArgumentsReader._at_start,
+    TokenArgumentsReader._at_wrap,
+    TokenArgumentsReader._at_member,
+    TokenArgumentsReader._in_bare_key,
+    TokenArgumentsReader._at_colon,
+    TokenArgumentsReader._at_value,
+    TokenArgumentsReader._in_bare,
+    TokenArgumentsReader._in_string,
+    TokenArgumentsReader._in_quoted,
+    TokenArgumentsReader._at_after,
+    TokenArgumentsReader._in_junk,
+)

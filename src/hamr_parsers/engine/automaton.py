@@ -1,25 +1,26 @@
 """Marker patterns as automata: find a marker, or know that more text is needed.
 
 Theory. The scanner asks one question again and again: of the markers that may stand here, which one does, and
-could it still become a longer or another one? `re` cannot answer the second half and `regex`'s partial matching
-answers it only for the alternative that it happens to be in. So the patterns of a set of terminals are compiled
-here into one deterministic automaton, built lazily, state by state, as text is met. A walk over it ends in one of
-three ways: dead (the longest match seen so far counts), out of text in a state that has a way on (`MORE`: the
-characters since the start are held), or out of text for good.
+could it still become a longer or another one? `re` cannot answer the second half and `regex`'s partial
+matching answers it only for the alternative that it happens to be in. So the patterns of a set of terminals
+are compiled here into one deterministic automaton, built lazily, state by state, as text is met. A walk over
+it ends in one of three ways: dead (the longest match seen so far counts), out of text in a state that has a
+way on (`MORE`: the characters since the start are held), or out of text for good.
 
 Patterns are the literals and regexes of a grammar's terminals. They are bounded: every pattern has a longest
 match, so what is held is bounded as well, and a walk costs a bounded number of steps.
 
-`prefix_pattern` gives a plain `re` that finds places where a walk is worth while: it spells the first characters
-of every marker and accepts the end of the text in the middle of them. It is what runs over prose.
+`prefix_pattern` gives a plain `re` that finds places where a walk is worth while: it spells the first
+characters of every marker and accepts the end of the text in the middle of them. It is what runs over prose.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from re import _constants as sre  # type: ignore[attr-defined]
-from re import _parser as sre_parse  # type: ignore[attr-defined]
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from re import _constants as sre
+from re import _parser as sre_parse
 from typing import Any, Final
 
 from ..errors import GrammarError
@@ -30,20 +31,17 @@ MAX_MARKER: Final = 160
 """The longest match that a terminal's pattern may have, in characters."""
 
 
-class More:
+class More(Enum):
     """The type of `MORE`: the text ended where a marker may still go on."""
 
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "MORE"
+    MORE = "more"
 
 
-MORE: Final = More()
+MORE: Final = More.MORE
 
 CharSet = tuple[bool, frozenset[str], tuple[Any, ...]]  # negated, characters, (ranges and categories)
 
-_CATEGORIES = {
+_CATEGORIES: dict[Any, Callable[[str], bool]] = {
     sre.CATEGORY_DIGIT: str.isdigit,
     sre.CATEGORY_SPACE: str.isspace,
     sre.CATEGORY_WORD: lambda c: c.isalnum() or c == "_",
@@ -157,9 +155,8 @@ class _Nfa:
 def parse_pattern(name: str, pattern: str, flags: Iterable[str] = ()) -> tuple[Any, bool]:
     """Parse a terminal's regex; returns (parsed, ignore case).
 
-    Raises:
-        GrammarError: it is not a regex, uses what a marker may not (look-around, back-references), can be empty or
-            has no longest match within `MAX_MARKER`.
+    Raises: GrammarError: it is not a regex, uses what a marker may not (look-around, back-references), can be
+        empty or has no longest match within `MAX_MARKER`.
     """
     try:
         parsed = sre_parse.parse(pattern)
@@ -234,7 +231,8 @@ class Automaton:
         return found
 
     def match(self, text: str, pos: int, final: bool) -> tuple[str, int] | More | None:
-        """The longest marker at `text[pos:]` as (terminal, end); None if there is none; MORE if only more text tells.
+        """The longest marker at `text[pos:]` as (terminal, end); None if there is none; MORE if only more
+        text tells.
 
         Args:
             final: no more text will come, so the longest match so far is the answer.
@@ -266,7 +264,8 @@ class Automaton:
 
     def prefix_pattern(self, depth: int = 4) -> str:
         """A regex that finds every place where a marker, or the text's end within one, may stand (and few others)."""
-        # not grouped: `re` skips ahead fast only where each alternative of the whole pattern begins with a literal
+        # not grouped: `re` skips ahead fast only where each alternative of the whole pattern begins with a
+        # literal
         return "|".join(self._parts(self.start, depth)) or r"(?!)"
 
     def _prefix(self, state: _State, depth: int) -> str:

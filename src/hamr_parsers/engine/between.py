@@ -1,8 +1,8 @@
 """Between markers: names and keys, argument readers, junk.
 
-Theory. Where no free text may stand, blanks are framing, and the next character decides: a marker (the automaton of the place
-says which), the first character of a reader's value, or that of a name. A name is held until its end is seen; a
-reader has the text until its value is over, and says itself what it may hold.
+Theory. Where no free text may stand, blanks are framing, and the next character decides: a marker (the
+automaton of the place says which), the first character of a reader's value, or that of a name. A name is held
+until its end is seen; a reader has the text until its value is over, and says itself what it may hold.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """What stops an argument reader: the markers that may stand behind its value.
 
-Theory. A JSON reader knows where its value ends, unless the model forgot a closer. Then only the family's markers tell:
-`{"a": 1</tool_call>`. A `Boundary` answers a reader's two questions from the node behind the value. Between tokens any
-marker that may come next ends the value (`at`). Inside a string a marker is data, except behind a raw newline, which no
-JSON string may hold: there the string ended if a closer stands, and behind it what may follow a closer (`ends_string`).
-Answers need more text at times (None), and are settled within `WINDOW` characters.
+Theory. A JSON reader knows where its value ends, unless the model forgot a closer. Then only the family's
+markers tell: `{"a": 1</tool_call>`. A `Boundary` answers a reader's two questions from the node behind the
+value. Between tokens any marker that may come next ends the value (`at`). Inside a string a marker is data,
+except behind a raw newline, which no JSON string may hold: there the string ended if a closer stands, and
+behind it what may follow a closer (`ends_string`). Answers need more text at times (None), and are settled
+within `WINDOW` characters.
 """
 
 from __future__ import annotations

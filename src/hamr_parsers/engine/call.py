@@ -1,8 +1,9 @@
 """The call that is being read: its name and ids, and its arguments as they become JSON.
 
-Theory. Arguments come from a reader (raw JSON, Python), which gives whole JSON text, or member by member (tagged formats),
-where this module writes the braces, keys and commas around the values. A key is written with the first character of its
-value, so that a cut call never ends in a key; what was given out is a prefix of a JSON object at any time.
+Theory. Arguments come from a reader (raw JSON, Python), which gives whole JSON text, or member by member
+(tagged formats), where this module writes the braces, keys and commas around the values. A key is written
+with the first character of its value, so that a cut call never ends in a key; what was given out is a prefix
+of a JSON object at any time.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ class OpenCall:
         return len(pieces)
 
     def since(self, mark: int, escaped: bool) -> int:
-        """How many characters of the input the pieces since `mark` stand for; `escaped`: the input was a value's text."""
+        """How many characters of the input the pieces since `mark` stand for (`escaped`: of a value's text)."""
         pieces = self.pieces
         if isinstance(pieces, Tally):
             return pieces.characters - mark - (pieces.surplus if escaped else 0)

@@ -1,8 +1,9 @@
 """Starts and ends of calls: a start is a claim until the call is announced.
 
-Theory. See start.py. A claim is opened at its first marker, fails where it cannot go on (its text goes back to the channel
-that it stood in, and is not read again), and is redeemed by the announcement, when the name is complete, may be called, and
-what follows can only be a call. What was odd meanwhile follows the announcement, or vanishes with the claim.
+Theory. See start.py. A claim is opened at its first marker, fails where it cannot go on (its text goes back
+to the channel that it stood in, and is not read again), and is redeemed by the announcement, when the name is
+complete, may be called, and what follows can only be a call. What was odd meanwhile follows the announcement,
+or vanishes with the claim.
 """
 
 from __future__ import annotations

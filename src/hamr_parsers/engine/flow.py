@@ -1,9 +1,9 @@
 """Free text on its way out: content or reasoning, with the blanks that are held at its end.
 
-Theory. Blanks at the end of free text may frame a call, so they wait until something else comes: more text lets them
-out before it, the end of the flow drops them as framing. What was given out is kept in pieces (joined from time to
-time, or thrown away where nothing is collected), and the Markdown state follows the pieces lazily: `code()` moves it over
-what came since it was last asked for.
+Theory. Blanks at the end of free text may frame a call, so they wait until something else comes: more text
+lets them out before it, the end of the flow drops them as framing. What was given out is kept in pieces
+(joined from time to time, or thrown away where nothing is collected), and the Markdown state follows the
+pieces lazily: `code()` moves it over what came since it was last asked for.
 """
 
 from __future__ import annotations

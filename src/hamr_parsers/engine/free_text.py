@@ -1,9 +1,9 @@
 """Free text: content and reasoning, and every way in which a call may begin in them.
 
-Theory. Free text runs to the next place where a marker may stand; there the automaton decides. What stands in code is talk about
-markup: a call in it needs a declared name, and so does whatever has no marker of its own (a bare object, a bare name). A
-fence line is held until it is clear whether a call stands in the fence, which is then its frame. A closer of reasoning
-without an opener says that the text before it was reasoning.
+Theory. Free text runs to the next place where a marker may stand; there the automaton decides. What stands in
+code is talk about markup: a call in it needs a declared name, and so does whatever has no marker of its own
+(a bare object, a bare name). A fence line is held until it is clear whether a call stands in the fence, which
+is then its frame. A closer of reasoning without an opener says that the text before it was reasoning.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ __all__ = ["FreeText"]
 _FENCE_LINE: Final = re.compile(r"(`*)([^`\n]{0,48})(\n?)")
 _FENCE_INFOS: Final = frozenset(("", "json", "tool_call", "tool_code"))
 
-# What the helpers of `_text_phase` return: the position to go on at, in whatever phase they chose; or, negative, that the text
-# up to there is plain; with `_wait` set, that more text is needed.
+# What the helpers of `_text_phase` return: the position to go on at, in whatever phase they chose; or,
+# negative, that the text up to there is plain; with `_wait` set, that more text is needed.
 
 
 class FreeText(Between):
@@ -180,8 +180,9 @@ class FreeText(Between):
         return pos
 
     def _alone(self, buf: str, pos: int, final: bool) -> str | None:
-        """A forced call's object: the tool's name if it holds the arguments alone, "" if name and arguments; None if more
-        text must tell."""
+        """A forced call's object: the tool's name if it holds the arguments alone, "" if name and arguments;
+        None if more text must tell.
+        """
         settings = self._settings
         names = settings.tools.names if settings.tools is not None else ()
         name = (

@@ -2,9 +2,9 @@
 
 Theory. A `.lark` file says in which order a family's parts may come. Its terminals are of two sorts:
 
-* *Markers* have a pattern, bounded in length (see automaton.py): `TOOL_CALL: "<tool_call>"`. One whose name begins
-  with `END_` closes something, and recovery may insert it where the model forgot it; no other terminal but an empty
-  value or empty arguments is ever invented. `END_X` closes what `X` opened.
+* *Markers* have a pattern, bounded in length (see automaton.py): `TOOL_CALL: "<tool_call>"`. One whose name
+  begins with `END_` closes something, and recovery may insert it where the model forgot it; no other terminal
+  but an empty value or empty arguments is ever invented. `END_X` closes what `X` opened.
 * *The vocabulary* has none; the engine knows what these words mean, and they are declared by being used:
 
   | word | meaning |
@@ -21,18 +21,20 @@ Theory. A `.lark` file says in which order a family's parts may come. Its termin
   | TOKEN_ARGUMENTS | an object like JSON's, with bare keys, whose strings stand between two QUOTE markers |
   | END_TURN, ROLE | end-of-turn tokens; the header of somebody else's turn (they have patterns) |
 
-A rule whose name ends in `call` is one call: it begins at its first terminal and ends where the rule does. One whose name
-ends in `member` is an argument that may hold others (arguments nested as tags): a KEY within it, in place of a value, makes
-an object of it, or an array where the schema or an `item` tag says so. A rule `stray` lists closers that may turn up without
-their openers: they are markup behind a call or alone on their line, and text elsewhere. A rule named `until_value` (`until_reasoning`, `until_content`) is no part of the language: it lists the markers that end such a
-text although the table would not accept them there, since something before them was left out.
+A rule whose name ends in `call` is one call: it begins at its first terminal and ends where the rule does.
+One whose name ends in `member` is an argument that may hold others (arguments nested as tags): a KEY within
+it, in place of a value, makes an object of it, or an array where the schema or an `item` tag says so. A rule
+`stray` lists closers that may turn up without their openers: they are markup behind a call or alone on their
+line, and text elsewhere. A rule named `until_value` (`until_reasoning`, `until_content`) is no part of the
+language: it lists the markers that end such a text although the table would not accept them there, since
+something before them was left out.
 
-Rules can be imported from another grammar (`%import .qwen3_coder (xml_call)`); a terminal that is imported under a
-mangled name and also defined in the importing file is the latter, so a grammar with other markers is an import and a
-few lines.
+Rules can be imported from another grammar (`%import .qwen3_coder (xml_call)`); a terminal that is imported
+under a mangled name and also defined in the importing file is the latter, so a grammar with other markers is
+an import and a few lines.
 
-lark is used for what it is good at, reading grammars and building tables (with its conflicts reported as errors),
-through functions that are not all public; the requirement in pyproject.toml is pinned to match.
+lark is used for what it is good at, reading grammars and building tables (with its conflicts reported as
+errors), through functions that are not all public; the requirement in pyproject.toml is pinned to match.
 """
 
 from __future__ import annotations
@@ -190,9 +192,8 @@ def compile_grammar(text: str, key: str, resolve: Callable[[str], str] | None = 
         key: its name, for messages and pickles.
         resolve: gives the text of an imported grammar by its file name.
 
-    Raises:
-        GrammarError: a syntax error, a conflict, a terminal without a pattern that is no word of the vocabulary, an
-            unbounded pattern.
+    Raises: GrammarError: a syntax error, a conflict, a terminal without a pattern that is no word of the
+        vocabulary, an unbounded pattern.
     """
     from lark.common import ParserConf
     from lark.exceptions import LarkError
@@ -205,7 +206,9 @@ def compile_grammar(text: str, key: str, resolve: Callable[[str], str] | None = 
         return path, _declare(resolve(path))
 
     try:
-        loaded, _ = load_grammar(_declare(text), key, [load], True)
+        loaded, _ = load_grammar(  # type: ignore[no-untyped-call]
+            _declare(text), key, [load], True
+        )
         until = {
             _plain(str(name))[len("until_") :].upper(): tuple(
                 _plain(str(leaf.name)) for leaf in tree.scan_values(lambda v: hasattr(v, "name"))
@@ -233,10 +236,10 @@ def compile_grammar(text: str, key: str, resolve: Callable[[str], str] | None = 
                 used.add(symbol.name)
     try:
         analyzer = LALR_Analyzer(ParserConf(rules, {}, starts), strict=True)
-        analyzer.compute_lalr()
+        analyzer.compute_lalr()  # type: ignore[no-untyped-call]
     except LarkError as e:
         raise GrammarError(f"grammar {key}: {' '.join(str(e).split())}") from None
-    table = analyzer.parse_table
+    table: Any = analyzer.parse_table
 
     from lark.lexer import PatternStr
     from lark.parsers.lalr_analysis import Shift
@@ -301,7 +304,7 @@ def _openers(rules: list[Any]) -> frozenset[str]:
 
 def _samples(parsed: Any) -> list[str]:
     """A few texts that a parsed pattern matches, the shortest form of each first."""
-    from re import _constants as sre  # type: ignore[attr-defined]
+    from re import _constants as sre
 
     out = [""]
     for op, arg in parsed:

@@ -1,9 +1,10 @@
 """The machine: text in, events out. Drives the table, and keeps neither a tree nor the text that it has read.
 
-Theory. At any time the machine is in one of a few phases, each of which knows what may come next and what it may hold:
+Theory. At any time the machine is in one of a few phases, each of which knows what may come next and what it
+may hold:
 
-* TEXT: free text. It is given out up to the next place where a marker may stand; there the automaton of the place
-  decides. Held: the beginning of a marker, blanks (see flow.py).
+* TEXT: free text. It is given out up to the next place where a marker may stand; there the automaton of the
+  place decides. Held: the beginning of a marker, blanks (see flow.py).
 * TIGHT: between markers. Blanks are framing; a marker, a name or a reader's first character must come.
 * CAPTURE: a name, id or key, held until its end is seen.
 * CHOICE: where an argument's text may begin, or a nested argument in its place.
@@ -12,21 +13,21 @@ Theory. At any time the machine is in one of a few phases, each of which knows w
 * FENCE: the opening line of a code fence, held until it is clear whether a call stands in it.
 * JUNK: what is left of a call that ended in the middle (nested too deeply), up to the next marker.
 
-A chunk is appended to what the last one left unread, and phases run until one of them wants more. Each takes what it is sure
-of and leaves the rest unread; nothing depends on where chunks end, because a phase that would decide otherwise with more text
-waits for it. `final` says that none will come.
+A chunk is appended to what the last one left unread, and phases run until one of them wants more. Each takes
+what it is sure of and leaves the rest unread; nothing depends on where chunks end, because a phase that would
+decide otherwise with more text waits for it. `final` says that none will come.
 
-A start of a call is a claim until it is announced (see start.py). An unexpected marker is mended by the cheapest closers
-that the table allows, and is text (or, inside an announced call, junk) where none do.
+A start of a call is a claim until it is announced (see start.py). An unexpected marker is mended by the
+cheapest closers that the table allows, and is text (or, inside an announced call, junk) where none do.
 
-The hot path is `feed`: in the middle of free text, of a string, or of a JSON value, a chunk without anything special in it
-becomes one event in a few operations. Everything else is `_slow`.
+The hot path is `feed`: in the middle of free text, of a string, or of a JSON value, a chunk without anything
+special in it becomes one event in a few operations. Everything else is `_slow`.
 """
 
 from __future__ import annotations
 
 import codecs
-from typing import Final
+from typing import Any, Final
 
 from ..arguments.tagged import escape
 from ..events import Event, ToolCallDelta
@@ -61,9 +62,8 @@ class Machine(FreeText):
     def feed(self, chunk: str | bytes, channel: str | None = None) -> list[Event]:
         """Read the next piece of the output, cut anywhere; return what it caused.
 
-        Args:
-            chunk: str, or bytes of UTF-8.
-            channel: "content" (also None), or "reasoning" for gateways that send reasoning in a field of its own.
+        Args: chunk: str, or bytes of UTF-8. channel: "content" (also None), or "reasoning" for gateways that
+            send reasoning in a field of its own.
 
         Raises:
             ValueError: the parser is closed, or there is no such channel.
@@ -71,6 +71,7 @@ class Machine(FreeText):
         if channel is not self._channel:
             return self._feed_other(chunk, channel)
         mode = self._mode
+        data: Any = chunk  # bytes make the first operation of each branch fail, which costs strings nothing
         try:
             if mode == STRING:
                 reader = self._reader
@@ -78,16 +79,16 @@ class Machine(FreeText):
                 if (
                     node is not None
                     and node.plain
-                    and '"' not in chunk
-                    and "\\" not in chunk
-                    and chunk.isprintable()
+                    and '"' not in data
+                    and "\\" not in data
+                    and data.isprintable()
                 ):
                     delta = _new(ToolCallDelta)
                     delta.index = self._index
-                    delta.arguments = chunk
-                    self._sink.append(chunk)  # type: ignore[arg-type]
+                    delta.arguments = data
+                    self._sink.append(data)
                     return [delta]
-                text = reader.fast(chunk)
+                text = reader.fast(data)
                 if text:
                     delta = _new(ToolCallDelta)
                     delta.index = self._index
@@ -101,18 +102,18 @@ class Machine(FreeText):
                     return []
             elif mode == FREE:
                 if self._pend:
-                    chunk = self._pend + chunk  # type: ignore[operator]
+                    data = self._pend + data
                     self._pend = ""
-                found = self._search(chunk)
+                found = self._search(data)
                 if found is None:
-                    body = chunk.rstrip()  # type: ignore[assignment]
+                    body = data.rstrip()
                 else:
                     at = found.start()
-                    if len(chunk) - at > 3:
-                        return self._slow(chunk)
-                    body = chunk[:at].rstrip()  # behind it, perhaps, a marker begins
-                if body is not chunk:
-                    self._pend = chunk[len(body) :]
+                    if len(data) - at > 3:
+                        return self._slow(data)
+                    body = data[:at].rstrip()  # behind it, perhaps, a marker begins
+                if body is not data:
+                    self._pend = data[len(body) :]
                     if not body:
                         if len(self._pend) > WINDOW:
                             return self._slow("")
@@ -128,34 +129,29 @@ class Machine(FreeText):
                 return [event]
             elif mode == VALUE_TEXT:
                 if self._pend:
-                    chunk = self._pend + chunk  # type: ignore[operator]
+                    data = self._pend + data
                     self._pend = ""
-                if (
-                    self._trigger not in chunk
-                    and '"' not in chunk
-                    and "\\" not in chunk
-                    and chunk.isprintable()
-                ):
+                if self._trigger not in data and '"' not in data and "\\" not in data and data.isprintable():
                     delta = _new(ToolCallDelta)
                     delta.index = self._index
-                    delta.arguments = chunk
-                    self._sink.append(chunk)  # type: ignore[arg-type]
+                    delta.arguments = data
+                    self._sink.append(data)
                     return [delta]
                 else:
-                    text = self._memo.get(chunk)
+                    text = self._memo.get(data)
                     if text is None:
-                        found = self._search(chunk)
+                        found = self._search(data)
                         if found is not None:
                             at = found.start()
-                            if len(chunk) - at > 3:
-                                return self._slow(chunk)
-                            self._pend = chunk[at:]  # perhaps a marker begins there
-                            text = escape(chunk[:at])  # type: ignore[arg-type]
+                            if len(data) - at > 3:
+                                return self._slow(data)
+                            self._pend = data[at:]  # perhaps a marker begins there
+                            text = escape(data[:at])
                         else:
-                            text = escape(chunk)  # type: ignore[arg-type]
+                            text = escape(data)
                             if len(self._memo) > 8192:
                                 self._memo.clear()
-                            self._memo[chunk] = text
+                            self._memo[data] = text
                 if text:
                     delta = _new(ToolCallDelta)
                     delta.index = self._index
@@ -166,10 +162,10 @@ class Machine(FreeText):
                         self._compact()
                     return [delta]
                 return []
-            elif mode == OTHER or (mode == VALUE_JSON and self._trigger not in chunk and "\n" not in chunk):
-                text = self._reader.fast(chunk) if mode == OTHER else self._call.value.fast(chunk)  # type: ignore[union-attr]
+            elif mode == OTHER or (mode == VALUE_JSON and self._trigger not in data and "\n" not in data):
+                text = self._reader.fast(data) if mode == OTHER else self._call.value.fast(data)
                 if text is not None:
-                    self._base += len(chunk)
+                    self._base += len(data)
                     if text:
                         self._sink.append(text)
                         if len(self._sink) > 1024:
@@ -189,7 +185,8 @@ class Machine(FreeText):
         """
         if self._closed:
             return []
-        self._events = events = []
+        events: list[Event] = []
+        self._events = events
         self._leave()
         self._final_reason = finish_reason
         if self._channel_now() != self._fed_channel:
@@ -275,7 +272,8 @@ class Machine(FreeText):
             chunk = self._decoder.decode(bytes(chunk))
         elif not isinstance(chunk, str):
             raise TypeError(f"a chunk must be str or bytes, not {type(chunk).__name__}")
-        self._events = events = []
+        events: list[Event] = []
+        self._events = events
         self._leave()
         if self._channel_now() != self._fed_channel:
             self._switch_channel()
@@ -300,7 +298,8 @@ class Machine(FreeText):
             phase, node = self._phase, self._node
             cap = self._starts[0].offset + self._settings.max_held - self._base if self._starts else len(buf)
             if cap < len(buf):
-                # what a start may hold is counted in characters of the input, so the outcome is the same in any cutting
+                # what a start may hold is counted in characters of the input, so the outcome is the same in
+                # any cutting
                 new = _PHASES[phase](self, buf[: max(cap, pos)], pos, False) if cap > pos else pos
                 if self._wait or cap <= pos:
                     self._wait = False

@@ -1,14 +1,15 @@
 """Where in a Markdown text we are: at a line's start, in inline code, in a code fence.
 
-Theory. Markup in code is talk about markup and no call, so the machine asks, at each marker in free text, whether the
-marker stands in code. The state is moved over the text lazily, in pieces, only when that question comes up. A run of
-backticks may be cut by a piece's end, so the last run is kept open until the next character, or the question, closes it.
+Theory. Markup in code is talk about markup and no call, so the machine asks, at each marker in free text,
+whether the marker stands in code. The state is moved over the text lazily, in pieces, only when that question
+comes up. A run of backticks may be cut by a piece's end, so the last run is kept open until the next
+character, or the question, closes it.
 
-A JSON object that turned out to be no call is followed to its end as well (`enter_object`): what looks like a call inside it is
-a part of it.
+A JSON object that turned out to be no call is followed to its end as well (`enter_object`): what looks like a
+call inside it is a part of it.
 
-A fence opens and closes at a line's start (at most three blanks before it); inline code ends at its closing run of the
-same length, or with its line.
+A fence opens and closes at a line's start (at most three blanks before it); inline code ends at its closing
+run of the same length, or with its line.
 """
 
 from __future__ import annotations

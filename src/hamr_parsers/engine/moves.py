@@ -1,9 +1,9 @@
 """Following the table: markers, what is mended before them, and what is no part of a call.
 
-Theory. A marker that the table accepts is followed. One that it does not accept is mended by the cheapest closers that lead to
-it (`Node.path_to`), if any do. Else it is unexpected: a claim fails there; inside an announced call it is junk if a marker of
-the family follows soon, and if not, the call's closers are missing and text goes on; behind the calls of an envelope the
-envelope's closer is missing.
+Theory. A marker that the table accepts is followed. One that it does not accept is mended by the cheapest
+closers that lead to it (`Node.path_to`), if any do. Else it is unexpected: a claim fails there; inside an
+announced call it is junk if a marker of the family follows soon, and if not, the call's closers are missing
+and text goes on; behind the calls of an envelope the envelope's closer is missing.
 """
 
 from __future__ import annotations

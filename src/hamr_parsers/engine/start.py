@@ -1,9 +1,10 @@
 """The unannounced start of a call, kept so that it can be taken back.
 
-Theory. From the first marker until its call is announced a start is only a claim. Its raw text is kept in segments,
-and a `Start` remembers where the parser stood before it. If the claim fails the segments go back to the channel as
-text; if it holds they are markup. A start within an envelope (`<tool_call>` around several calls) is an item: when it
-fails while the envelope is still unproven, its segments wait, marked, for the envelope's fate.
+Theory. From the first marker until its call is announced a start is only a claim. Its raw text is kept in
+segments, and a `Start` remembers where the parser stood before it. If the claim fails the segments go back to
+the channel as text; if it holds they are markup. A start within an envelope (`<tool_call>` around several
+calls) is an item: when it fails while the envelope is still unproven, its segments wait, marked, for the
+envelope's fate.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """What a machine knows, and how it gives things out: text, calls' arguments, diagnostics, spans.
 
-Theory. Everything that a stream's parser remembers stands here, in `State`, as plain values: a copy of them is a parser at
-the same place. The layers above add behaviour and no state of their own: claims.py (starts and ends of calls), values.py
-(arguments as text), moves.py (following the table), between.py (between markers), free_text.py (content and reasoning) and
-machine.py (chunks in, events out). What is given out passes through here, so that pieces, spans and diagnostics cannot
-disagree.
+Theory. Everything that a stream's parser remembers stands here, in `State`, as plain values: a copy of them
+is a parser at the same place. The layers above add behaviour and no state of their own: claims.py (starts and
+ends of calls), values.py (arguments as text), moves.py (following the table), between.py (between markers),
+free_text.py (content and reasoning) and machine.py (chunks in, events out). What is given out passes through
+here, so that pieces, spans and diagnostics cannot disagree.
 """
 
 from __future__ import annotations
@@ -33,13 +33,10 @@ BLANKS: Final = re.compile(r"\s*")
 class Dialect:
     """What the engine needs to know of a family: its grammar, and the facts that no grammar can say.
 
-    Attributes:
-        id: the family's id.
-        grammar: None for a pass-through, whose text is content.
-        bare: its calls have no marker by nature, so an object with name and arguments is a call without tools known.
-        untyped: how a text value without a schema is read: as a "string", or as "json" if it parses.
-        id_pattern: what a model-given id must look like to be kept; None keeps any.
-        new_id: makes an id.
+    Attributes: id: the family's id. grammar: None for a pass-through, whose text is content. bare: its calls
+        have no marker by nature, so an object with name and arguments is a call without tools known. untyped:
+        how a text value without a schema is read: as a "string", or as "json" if it parses. id_pattern: what
+        a model-given id must look like to be kept; None keeps any. new_id: makes an id.
     """
 
     id: str
@@ -184,6 +181,9 @@ class State:
         raise NotImplementedError
 
     def _marker(self, terminal: str, buf: str, pos: int, end: int, final: bool) -> int:
+        raise NotImplementedError
+
+    def _drain(self, reader: Any) -> None:
         raise NotImplementedError
 
     # -- what is given out --------------------------------------------------------------------------------------------

@@ -1,13 +1,14 @@
 """Where in the grammar the parser stands: interned LR stacks, with everything that follows from them cached.
 
-Theory. An LR parser's future depends on its stack of states and on nothing else. So a stack is a value here, a
-`Node`: it is interned, has an edge for every terminal that the table accepts (with the reductions simulated once), and
-carries what the scanner needs to know about the place: which markers may come, which free text or reader may begin, how a
-missing closer can be mended. At run time the machine only follows edges, and a snapshot for rollback is a reference.
-Lists in grammars are left-recursive, so the number of stacks of a family is small (some dozens) and each is computed once.
+Theory. An LR parser's future depends on its stack of states and on nothing else. So a stack is a value here,
+a `Node`: it is interned, has an edge for every terminal that the table accepts (with the reductions simulated
+once), and carries what the scanner needs to know about the place: which markers may come, which free text or
+reader may begin, how a missing closer can be mended. At run time the machine only follows edges, and a
+snapshot for rollback is a reference. Lists in grammars are left-recursive, so the number of stacks of a
+family is small (some dozens) and each is computed once.
 
-Where a state allows nothing but one reduction, it is reduced at once: the end of a call is known at its closer and not at the
-text behind it.
+Where a state allows nothing but one reduction, it is reduced at once: the end of a call is known at its
+closer and not at the text behind it.
 """
 
 from __future__ import annotations
@@ -138,7 +139,7 @@ class Node:
         return self.shift(_END) is not None
 
     def path_to(self, terminal: str) -> tuple[str, ...] | None:
-        """The fewest terminals to insert so that `terminal` is accepted: closers, or what may be empty. None if none do."""
+        """The fewest closers (or things that may be empty) to insert so that `terminal` is accepted, if any do."""
         try:
             return self._paths[terminal]
         except KeyError:
@@ -262,7 +263,8 @@ class Node:
         plain = []
         for n in names:
             edge, spellings = self.shift(n), self.grammar.spellings.get(n, ())
-            # a short opener that only an object can follow is looked at only where one does: `[` is common in prose
+            # a short opener that only an object can follow is looked at only where one does: `[` is common in
+            # prose
             if (
                 [len(x) for x in spellings] == [1]
                 and edge is not None
@@ -281,7 +283,8 @@ class Node:
     def value_scan(self) -> Scan:
         """Within a value: its closers, what may interrupt it, and the openers that are counted.
 
-        Where the closer takes a newline before it as framing, so does whatever stands in for a closer left out.
+        Where the closer takes a newline before it as framing, so does whatever stands in for a closer left
+        out.
         """
         assert self.value is not None
         edge = self.shift(self.value)

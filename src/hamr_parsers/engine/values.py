@@ -1,9 +1,10 @@
 """Arguments as text: where a value ends, and what becomes of it.
 
-Theory. A value is any text, so its closer may stand in it: in code, or in talk about markup. A closer ends the value if what
-may follow a closer follows it, blanks aside (decided within `WINDOW` characters), and if its opener did not stand in the value
-as well; openers in the value are counted for that. Where a closer is missing, the markers that the grammar lists for it
-(`until_value`) end the value in its place. Typing the text is not done here but by `TextValue`.
+Theory. A value is any text, so its closer may stand in it: in code, or in talk about markup. A closer ends
+the value if what may follow a closer follows it, blanks aside (decided within `WINDOW` characters), and if
+its opener did not stand in the value as well; openers in the value are counted for that. Where a closer is
+missing, the markers that the grammar lists for it (`until_value`) end the value in its place. Typing the text
+is not done here but by `TextValue`.
 """
 
 from __future__ import annotations
@@ -78,8 +79,9 @@ class Values(Claims):
             return self._marker(match[0], buf, at, match[1], final)
 
     def _closes(self, terminal: str, buf: str, end: int, final: bool) -> bool | None:
-        """Whether a marker in a value ends the value. It does not if its opener stood in the value, nor if what follows
-        does not fit; None if only more text tells."""
+        """Whether a marker in a value ends the value. It does not if its opener stood in the value, nor if
+        what follows does not fit; None if only more text tells.
+        """
         nest = self._nest
         if terminal.startswith("END_"):
             opener = terminal[4:]

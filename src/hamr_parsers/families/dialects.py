@@ -1,8 +1,9 @@
 """From a family to the engine's `Dialect`: its grammar compiled, once, on first use.
 
-Theory. The registry knows families as data, the engine knows dialects; this is the only place that turns one into the
-other. A family of kind `auto` has a grammar of its own for what all families share, and in addition watches for the
-openers of every other family: meeting one, the machine goes on as that family (`Grammar.switch`).
+Theory. The registry knows families as data, the engine knows dialects; this is the only place that turns one
+into the other. A family of kind `auto` has a grammar of its own for what all families share, and in addition
+watches for the openers of every other family: meeting one, the machine goes on as that family
+(`Grammar.switch`).
 """
 
 from __future__ import annotations
