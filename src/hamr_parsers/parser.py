@@ -166,16 +166,17 @@ class StreamParser(Machine):
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             setattr(self, name, value)
-        if self._new_id is None:
+        if state["_new_id"] is None:
             self._new_id = self._dialect.new_id
         self._search, self._memo, self._sink, self._event = None, {}, [], ContentDelta
+        self._quick = None
         self._set_mode()
 
     def __repr__(self) -> str:
         return f"<StreamParser {self.parser}{' closed' if self._closed else ''}>"
 
 
-_LOCAL = frozenset(("_search", "_memo", "_sink", "_event", "_dialect"))
+_LOCAL = frozenset(("_search", "_quick", "_memo", "_sink", "_event", "_dialect"))
 _SHARED = frozenset(("_dialect", "_settings", "_new_id", "_node", "_search", "_memo", "parser"))
 
 

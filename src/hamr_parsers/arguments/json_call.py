@@ -21,7 +21,7 @@ from ..events import Diagnostic
 from .json_mend import Boundary
 from .json_nodes import Node, past, tree
 from .json_reader import JsonReader
-from .object_reader import Shape
+from .object_reader import LONE_HALF, Shape
 
 __all__ = ["BARE_CALL", "JsonCallReader"]
 
@@ -342,6 +342,8 @@ class JsonCallReader(JsonReader):
         self._piece.clear()
         if not 0 < len(name) <= _MAX_NAME:
             return self._fail("the name is empty or too long", pos)
+        if LONE_HALF.search(name):
+            return self._fail("the name holds half a character", pos)
         self.name = name
         self._lex = "A"
         self._floor = -1
@@ -384,7 +386,7 @@ class JsonCallReader(JsonReader):
             return
         if isinstance(ident, int) and not isinstance(ident, bool):
             ident = str(ident)
-        if isinstance(ident, str) and 0 < len(ident) <= _MAX_NAME:
+        if isinstance(ident, str) and 0 < len(ident) <= _MAX_NAME and not LONE_HALF.search(ident):
             if self._announced:
                 self.source_id = ident
             else:

@@ -11,15 +11,16 @@ needs to see what follows looks at most `LOOK` characters ahead and leaves the t
 there. Commas, keys, numbers and literals are read, but kept in `_hold` until the first character of the next
 value (or the one behind a scalar) shows that they stay.
 
-What may be a mend is decided in these places, and nowhere else:
+What several readings fit is decided in these places, and nowhere else:
 
 - `_closes`: is a quote inside a string its end? Yes if structure follows that fits the open brackets: a closer,
-  a comma with a key and colon (in an object) or with a value (in an array). Else it is a character of the text.
+  a comma with a key and colon (in an object) or with a value (in an array). Else it is a character of the
+  text, and the string's later quotes are looked at more closely (state `D`).
 - `_restarts`: or is it the opening quote of the next key, because the string's own closing quote is missing?
   Only if everything behind it is well-formed up to the end of the value.
-- `_closer`, `_choose`: a bracket that does not match: was one left out before it, is it the wrong one, or one
-  too many? The reading that lets the following closers and separators fit wins.
-- `_step_gap`, `_ends`: does an unquoted value end here, or is the blank or comma part of a text without quotes?
+- `_choose`: a bracket that does not match: was one left out before it, is it the wrong one, or one too many? The
+  reading that lets the following closers and separators fit wins.
+- `_step_gap` and `_closes` again: does a value without quotes end here, or is the blank or comma part of it?
 
 Forms that are one more spelling of a value (other literals, numbers, quotes, comments) go into `_scalar`, the
 first lines of `_step_value` and `_blanks`; nothing else needs to know.

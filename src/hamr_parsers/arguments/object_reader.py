@@ -18,11 +18,13 @@ from .json_mend import Boundary
 from .json_nodes import Node, past
 from .json_reader import JsonReader
 
-__all__ = ["ObjectReader", "Shape"]
+__all__ = ["LONE_HALF", "ObjectReader", "Shape"]
 
 Out = list[str | Diagnostic]
 
 _BLANKS = re.compile(r"\s*+")
+LONE_HALF = re.compile(r"[\ud800-\udfff]")
+"""Half of a surrogate pair, from an escape that stood alone: cannot be encoded."""
 _STRING = re.compile(r'(?:[^"\\]|\\.)*+', re.DOTALL)
 
 
@@ -54,7 +56,8 @@ class Shape:
         self.start = start
         self.recovered = False
         self._form = ""
-        """"" undecided, `null`, `wrap`, `"` a string of which nothing is known, `object` read from a string."""
+        """"" undecided, `null`, `wrap`, `pass` an object behind junk, `"` a string of which nothing is known yet,
+        `object` read from a string."""
         self._inner: JsonReader | None = None
         self._waits: list[str] = []
         self._seen = ""
@@ -77,10 +80,12 @@ class Shape:
                     item = item[1:]
                 elif item.startswith("null"):
                     form = self._form = "null"
+                elif item[0] == "{":
+                    form = self._form = "pass"
                 else:
                     self._wrap(out)
                     form = "wrap"
-            if form == "wrap":
+            if form in ("wrap", "pass"):
                 if item:
                     out.append(item)
             elif form != "null":
@@ -98,7 +103,9 @@ class Shape:
         body = item[:end]
         if not body:
             return
-        text: str = json.loads(f'"{body}"') if "\\" in body else body
+        text: str = body
+        if "\\" in body:
+            text = LONE_HALF.sub(lambda m: f"\\u{ord(m[0]):04x}", json.loads(f'"{body}"'))
         if self._form == '"':
             self._waits.append(body)
             self._seen += text.lstrip() if not self._seen else text
@@ -164,6 +171,8 @@ class Shape:
                 self.recovered = True
                 out.append(Diagnostic("missing-closer", "the object was left open", self.start, self.start))
                 out.append(inner.closing)
+        elif form == "pass":
+            pass
         elif form == '"' and self._seen and self._seen.strip() != "null":
             self._wrap(out)
             out.append('"' + "".join(self._waits) + '"}')
@@ -174,6 +183,8 @@ class Shape:
         """The text ended inside the value, whose own closing text is `closing`: the closing text of the object."""
         if self._form == "wrap":
             return closing + "}"
+        if self._form == "pass":
+            return closing
         inner = self._inner
         if inner is None:
             return "{}"

@@ -354,25 +354,18 @@ class ToolSchema:
 
     def _at(self, path: tuple[str, ...]) -> tuple[list[Any], ParamSchema | None]:
         """The schemas that speak of a member, and what they fold to."""
-        found = self._below.get(path)
-        if found is not None:
-            return found
-        depth = len(path)
-        while depth > 1 and path[:depth] not in self._below:
-            depth -= 1
-        for end in range(depth, len(path) + 1):
-            if end < 2:
-                schemas = self._members().get(path[0]) or self._by_pattern(path[0]) if path else [self.parameters]
-            elif (known := self._below.get(path[:end])) is not None:
-                schemas = known[0]
-                continue
-            else:
-                schemas = self._member_of(schemas, path[end - 1])
-            folded = _compile(_union(self._fold(s, frozenset(), 0) for s in schemas)) if schemas else None
-            found = (schemas, folded)
+        known = len(path)
+        while known and path[:known] not in self._below:
+            known -= 1
+        found: tuple[list[Any], ParamSchema | None] = ([self.parameters], None)
+        if known:
+            found = self._below[path[:known]]
+        for end in range(known, len(path)):
+            key = path[end]
+            schemas = self._member_of(found[0], key) if end else self._members().get(key) or self._by_pattern(key)
+            found = (schemas, _compile(_union(self._fold(s, frozenset(), 0) for s in schemas)) if schemas else None)
             if len(self._below) < _MAX_CACHE:
-                self._below[path[:end]] = found
-        assert found is not None
+                self._below[path[: end + 1]] = found
         return found
 
     def _member_of(self, schemas: list[Any], key: str) -> list[Any]:

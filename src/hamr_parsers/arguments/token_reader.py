@@ -8,9 +8,9 @@ is left where a gateway removed the tokens, or where the model forgot the openin
 one, at a comma only if a key and its colon follow, and at the closer of a bracket that is open (brackets of that kind
 opened within the text are counted).
 
-What is held back: a key, until its value begins; a bare value, while it may be a scalar; blanks behind bare text; half a
-token. Looked ahead over, never further than 64 characters: what follows a comma in bare text, and what follows a quote
-that may be the end of a string.
+What is held back: a key, until its value begins; a bare value, while it may be a scalar; blanks behind bare text;
+half a token. Looked ahead over, never further than 64 characters: what follows a comma in bare text, and what follows
+a quote that may be the end of a string.
 """
 
 from __future__ import annotations
@@ -314,7 +314,9 @@ class TokenArgumentsReader:
         end = min(len(text), pos + _WINDOW)
         match = _BLANK_RUN.match(text, pos, end)
         at = pos if match is None else match.end()
-        return at < end and (self._is_closer(text[at]) or self._marker(text, at, final))
+        if at == end:
+            return False
+        return (scalar and text[at] == ",") or self._is_closer(text[at]) or self._marker(text, at, final)
 
     def _ends(self, text: str, pos: int, final: bool) -> bool | None:
         """Whether what follows the quote before `pos` may follow a value, or a key; None: more text is needed."""
@@ -516,13 +518,11 @@ class TokenArgumentsReader:
     def _in_string(self, text: str, pos: int, final: bool) -> int:
         quote = self._quote
         at = text.find(quote, pos)
-        if at < 0:
-            at = len(text)
-            if not final:
-                at -= next((n for n in range(min(len(quote) - 1, at - pos), 0, -1) if text.endswith(quote[:n])), 0)
+        if at < 0:  # half a token at the end waits, and is markup if no more comes
+            half = range(min(len(quote) - 1, len(text) - pos), 0, -1)
+            at = len(text) - next((n for n in half if text.endswith(quote[:n])), 0)
             if at == pos:
                 return -1
-            return self._content(escape(text[pos:at]), pos, at - pos)
         if at > pos:
             return self._content(escape(text[pos:at]), pos, at - pos)
         return self._end_string(at + len(quote))

@@ -104,6 +104,10 @@ class Claims(State):
             notes = [d for s in starts for d in s.diagnostics]
             failed = [s for s in self._segments if s.failed]
             fence = starts[0].fence
+            self._unopened = starts[0].unopened
+            if self._unopened:
+                offset = starts[0].offset
+                notes.insert(0, Diagnostic("missing-opener", "a call without its opener", offset, offset))
             starts.clear()
             self._segments.clear()
             if failed:

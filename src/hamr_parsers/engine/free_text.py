@@ -176,6 +176,7 @@ class FreeText(Between):
             ):
                 return -pos - 1
         self._open_start(term, self._base + pos, bare, quiet=True)
+        self._starts[-1].unopened = bare and not self._dialect.bare
         self._begin_reader(term)
         return pos
 
@@ -311,8 +312,9 @@ class FreeText(Between):
                 self._wait = True
                 return -pos
         self._take(buf[pos:end], "markup")
-        self._diagnose("stray-closer", f"{buf[pos:end]} closes nothing", self._base + pos, self._base + end)
-        self._owed.discard(terminal)
+        if not self._unopened:  # else it closes what had no opener, which was said already
+            offset = self._base + pos
+            self._diagnose("stray-closer", f"{buf[pos:end]} closes nothing", offset, self._base + end)
         return end
 
     def _opener(self, terminal: str, buf: str, pos: int, end: int, in_code: bool, final: bool) -> int:
@@ -347,6 +349,7 @@ class FreeText(Between):
             ):
                 return -end
         self._open_start(terminal, self._base + pos, doubtful, quiet)
+        self._starts[-1].unopened = probe.capture == "DECLARED_NAME" and end - pos > 1
         for t in path:
             self._shift(t)
         self._take(buf[pos:end], "markup")

@@ -163,7 +163,7 @@ class Machine(FreeText):
                     return [delta]
                 return []
             elif mode == OTHER or (mode == VALUE_JSON and self._trigger not in data and "\n" not in data):
-                text = self._reader.fast(data) if mode == OTHER else self._call.value.fast(data)
+                text = self._quick.fast(data)
                 if text is not None:
                     self._base += len(data)
                     if text:
@@ -301,7 +301,7 @@ class Machine(FreeText):
                 # what a start may hold is counted in characters of the input, so the outcome is the same in
                 # any cutting
                 new = _PHASES[phase](self, buf[: max(cap, pos)], pos, False) if cap > pos else pos
-                if self._wait or cap <= pos:
+                if cap <= pos or self._waits():
                     self._wait = False
                     began = self._starts[-1].offset if self._starts else -1
                     if began >= 0:
@@ -319,6 +319,9 @@ class Machine(FreeText):
             pos = new
         self._buf = buf[pos:]
         self._base += pos
+
+    def _waits(self) -> bool:
+        return self._wait
 
     def _set_mode(self) -> None:
         """Whether the next chunk may take the hot path."""
@@ -352,6 +355,7 @@ class Machine(FreeText):
             if self._phase == READER:
                 if not self._buf:
                     self._mark_held = self._reader.held
+                    self._quick = self._reader
                     self._mode = OTHER if self._reader_term in ("PY_ARGUMENTS", "TOKEN_ARGUMENTS") else STRING
             elif self._phase == VALUE and value is not None and call.key is None:
                 scan = node.value_scan
@@ -362,6 +366,7 @@ class Machine(FreeText):
                     self._pend, self._buf = self._buf, ""
                     self._mode = VALUE_TEXT
                 elif not self._buf:
+                    self._quick = value
                     self._mode = VALUE_JSON
 
     def _prefill(self, text: str) -> None:

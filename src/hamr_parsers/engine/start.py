@@ -41,6 +41,7 @@ class Start:
         segment: index of its first segment.
         fence: backticks of the fence line that it began with, 0 without.
         empty: nothing but the opener and blanks so far.
+        unopened: the envelope's opener, which should stand before it, is missing.
     """
 
     node: Node
@@ -52,4 +53,5 @@ class Start:
     segment: int
     fence: int = 0
     empty: bool = True
+    unopened: bool = False
     diagnostics: list[Any] = field(default_factory=list)

@@ -98,6 +98,7 @@ class State:
         "_owed",
         "_pend",
         "_phase",
+        "_quick",
         "_reader",
         "_reader_term",
         "_reasoned",
@@ -112,6 +113,7 @@ class State:
         "_trigger",
         "_turn_at",
         "_turn_ended",
+        "_unopened",
         "_wait",
     )
 
@@ -146,6 +148,7 @@ class State:
         self._memo: dict[Any, str] = {}
         self._at = 0
         self._wait = False
+        self._unopened = False
         self._closed = False
         self._node: Node | None = start_node(dialect.grammar, inside) if dialect.grammar else None
         self._call: OpenCall | None = None
@@ -153,6 +156,7 @@ class State:
         self._index = 0
         self._ids: set[str] = set()
         self._reader: Any = None
+        self._quick: Any = None
         self._reader_term = ""
         self._capture = ""
         self._starts: list[Start] = []

@@ -262,7 +262,8 @@ class Node:
         more = ["`(?:`(?:`|\\Z)|\\Z)"]
         plain = []
         for n in names:
-            edge, spellings = self.shift(n), self.grammar.spellings.get(n, ())
+            edge = self.shift(n)
+            spellings = self.grammar.spellings.get(n, [])
             # a short opener that only an object can follow is looked at only where one does: `[` is common in
             # prose
             if (
