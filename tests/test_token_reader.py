@@ -266,7 +266,7 @@ def test_strings_stream() -> None:
     assert reader.out == ["{", '"a": "', "x"]
     assert reader.fast("plain, {text}: ü") == "plain, {text}: ü"
     assert reader.fast("a < b") is None
-    assert reader.fast("line\n") is None
+    assert reader.fast('"line"\n') == '\\"line\\"\\n'
     assert reader.held == 0
 
 

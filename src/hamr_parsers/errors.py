@@ -3,7 +3,6 @@ two questions (`arguments_dict`, `raise_for_diagnostics`) that a caller asks to 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -28,6 +27,8 @@ class UnknownParserError(HamrParsersError, ValueError):
     """No parser has this name. The message names the nearest ones and how to list all."""
 
     def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        import difflib  # 10 ms, wanted only here
+
         self.name = name
         self.nearest = difflib.get_close_matches(name.lower(), list(known), n=3, cutoff=0.5)
         hint = f"; did you mean {' or '.join(map(repr, self.nearest))}?" if self.nearest else ""

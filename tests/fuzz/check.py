@@ -52,7 +52,7 @@ class Hang(BaseException):
 
 @contextmanager
 def time_out(seconds: float) -> Iterator[None]:
-    """Raise `Hang` in the block after so many seconds (where the platform has an interval timer)."""
+    """Raise `Hang` in the block after so many seconds of CPU time (where the platform has such a timer)."""
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -60,13 +60,13 @@ def time_out(seconds: float) -> Iterator[None]:
     def stop(*_: object) -> None:
         raise Hang
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 # --- runs --------------------------------------------------------------------------------------------------
@@ -678,7 +678,7 @@ RULES: dict[str, Callable[[Observed], None]] = {
 """By name, in the order in which they are checked."""
 
 
-def check(case: Case, rules: Collection[str] | None = None, *, seconds: float = 10.0) -> None:
+def check(case: Case, rules: Collection[str] | None = None, *, seconds: float = 20.0) -> None:
     """Check the case against the rules (all of them by default).
 
     Raises:

@@ -113,7 +113,7 @@ def main() -> int:
     parser.add_argument(
         "--input", type=int, help="only this input (the number that a finding was printed with)"
     )
-    parser.add_argument("--time-out", type=float, default=10, help="seconds that one input may take")
+    parser.add_argument("--time-out", type=float, default=20, help="CPU seconds that one input may take")
     parser.add_argument("--shrink", type=float, default=20, help="seconds for making a finding small")
     parser.add_argument("--first", action="store_true", help="stop at the first finding")
     options = parser.parse_args()

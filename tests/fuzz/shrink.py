@@ -38,7 +38,7 @@ def shrink(finding: Finding, *, seconds: float = 20.0) -> Finding:
 def _still(case: Case, rule: str) -> Finding | None:
     rules = None if rule in ("hang", "exception") else (rule,)
     try:
-        check(case, rules, seconds=4.0)
+        check(case, rules, seconds=20.0 if rules else 8.0)
     except Finding as finding:
         if finding.rule == rule:
             return finding

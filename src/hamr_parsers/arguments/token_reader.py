@@ -147,16 +147,10 @@ class TokenArgumentsReader:
         return self._length + (0 if self._typed is None else self._typed.held)
 
     def fast(self, chunk: str) -> str | None:
-        """What to give out for `chunk` if it lies within a string; None if `feed` must take it.
-
-        Only where that is as long as the chunk: the engine counts characters by what was given out.
-        """
+        """What to give out for `chunk` if it lies within a string; None if `feed` must take it."""
         if self._state != _STRING or self._in_key or self._quote[0] in chunk:
             return None
-        if chunk.isprintable() and '"' not in chunk and "\\" not in chunk:
-            return chunk
-        text = escape(chunk)
-        return text if len(text) == len(chunk) else None
+        return chunk if chunk.isprintable() and '"' not in chunk and "\\" not in chunk else escape(chunk)
 
     def feed(self, text: str, pos: int, final: bool) -> int:
         """Take text from `pos` on; returns the position up to which it was consumed."""

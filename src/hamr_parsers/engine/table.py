@@ -257,7 +257,7 @@ class Node:
         markers = self.grammar.markers
         names = [*self.accepts, *self.grammar.until.get(self.text or "", ())]
         names = [n for n in names if n in markers and (n in self.accepts or self.path_to(n) is not None)]
-        names = [n for n in names if n not in self.first_openers]
+        names = [n for n in names if n not in self.first_openers.values()]
         names += self.grammar.switch
         more = ["`(?:`(?:`|\\Z)|\\Z)"]
         plain = []

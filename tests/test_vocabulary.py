@@ -1,0 +1,481 @@
+"""The grammars' vocabulary is enough for the formats to come: their samples are read by grammars that no family registers.
+
+Each grammar of `grammars/` is compiled and driven directly. A format that needed more than its grammar file would need
+another engine.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from hamr_parsers.engine.grammar import Grammar, compile_grammar
+from hamr_parsers.engine.machine import Dialect, Machine, Settings
+from hamr_parsers.events import (
+    ContentDelta,
+    Diagnostic,
+    ReasoningDelta,
+    Reclassified,
+    ToolCallDelta,
+    ToolCallEnd,
+    ToolCallStart,
+)
+from hamr_parsers.tools import ToolSet
+
+GRAMMARS = Path(__file__).parent / "grammars"
+NAMES = ("gpt_oss", "kimi_k2", "minimax_m3", "gemma4", "deepseek_v32", "hf_template")
+
+TOOLS: dict[str, dict[str, Any]] = {
+    "get_weather": {"city": {"type": "string"}, "days": {"type": "integer"}},
+    "now": {},
+    "write_file": {"path": {"type": "string"}, "content": {"type": "string"}},
+    "set_opts": {
+        "name": {"type": "string"},
+        "flag": {"type": "boolean"},
+        "ratio": {"type": "number"},
+        "count": {"type": "integer"},
+        "tags": {"type": "array", "items": {"type": "string"}},
+        "opts": {"type": "object"},
+        "note": {"type": ["string", "null"]},
+    },
+    "order": {
+        "id": {"type": "integer"},
+        "to": {"type": "object", "properties": {"zip": {"type": "string"}}},
+        "tags": {"type": "array", "items": {"type": "string"}},
+    },
+    "ping": {},
+}
+
+
+@lru_cache
+def grammar(name: str) -> Grammar:
+    return compile_grammar((GRAMMARS / f"{name}.lark").read_text(encoding="utf-8"), f"tests/{name}")
+
+
+class Case(NamedTuple):
+    grammar: str
+    title: str
+    text: str
+    content: str | None = None
+    reasoning: str | None = None
+    calls: tuple[dict[str, Any], ...] = ()
+    inside: bool | None = None
+    """Whether the prompt opened the reasoning."""
+    codes: tuple[str, ...] = ()
+    """What the diagnostics say."""
+    tools: bool = True
+    untyped: str = "string"
+    finish_reason: str | None = "stop"
+    lacks: str = ""
+    """Why the engine cannot read it yet."""
+
+
+def call(name: str, arguments: dict[str, Any], ident: str | None = None, complete: bool = True) -> dict[str, Any]:
+    return {"name": name, "arguments": arguments, "id": ident, "complete": complete}
+
+
+PARIS = {"city": "Paris", "days": 2}
+NS = "]<]minimax[>["
+
+
+def ns(text: str) -> str:
+    """MiniMax M3's tags, each behind its namespace token."""
+    return text.replace("@<", NS + "<")
+
+
+CASES = [
+    # -- gpt_oss
+    Case(
+        "gpt_oss",
+        "reasoning, preamble, call",
+        "<|channel|>analysis<|message|>Need weather.<|end|><|start|>assistant<|channel|>commentary<|message|>Let me "
+        "check.<|end|><|start|>assistant<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>"
+        '{"city": "Paris", "days": 2}',
+        "Let me check.",
+        "Need weather.",
+        (call("get_weather", PARIS),),
+    ),
+    Case(
+        "gpt_oss",
+        "recipient in the role header",
+        " to=functions.now<|channel|>commentary json<|message|>{}<|call|>",
+        calls=(call("now", {}),),
+    ),
+    Case(
+        "gpt_oss",
+        "final answer",
+        "<|channel|>analysis<|message|>Simple.<|end|><|start|>assistant<|channel|>final<|message|>It is 42.<|return|>",
+        "It is 42.",
+        "Simple.",
+    ),
+    Case(
+        "gpt_oss",
+        "call in the analysis channel",
+        "<|channel|>analysis<|message|>Look.<|end|><|start|>assistant to=functions.get_weather<|channel|>analysis "
+        '<|constrain|>json<|message|>{"city": "Zürich"}<|call|>',
+        None,
+        "Look.",
+        (call("get_weather", {"city": "Zürich"}),),
+    ),
+    Case(
+        "gpt_oss",
+        "two calls, the stop token between them",
+        '<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{"city": "<|call|>"}<|call|><|start|>'
+        "assistant<|channel|>commentary to=functions.now json<|message|>{}<|call|>",
+        calls=(call("get_weather", {"city": "<|call|>"}), call("now", {})),
+    ),
+    Case(
+        "gpt_oss",
+        "the call's name is glued to the constrain marker",
+        "<|channel|>commentary to=functions.now<|constrain|>json<|message|>{}",
+        calls=(call("now", {}),),
+    ),
+    Case(
+        "gpt_oss",
+        "cut call",
+        '<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{"city": "Par',
+        calls=(call("get_weather", {"city": "Par"}, complete=False),),
+        codes=("cut",),
+    ),
+    # -- kimi_k2
+    Case(
+        "kimi_k2",
+        "reasoning, content, two calls",
+        "<think>Need weather.</think>Let me check.<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0"
+        '<|tool_call_argument_begin|>{"city": "Paris", "days": 2}<|tool_call_end|><|tool_call_begin|>functions.now:1'
+        "<|tool_call_argument_begin|>{}<|tool_call_end|><|tool_calls_section_end|><|im_end|>",
+        "Let me check.",
+        "Need weather.",
+        (call("get_weather", PARIS, "functions.get_weather:0"), call("now", {}, "functions.now:1")),
+    ),
+    Case(
+        "kimi_k2",
+        "call out of the reasoning, later turn",
+        "<think>Now the file.<|tool_calls_section_begin|><|tool_call_begin|>functions.write_file:5"
+        '<|tool_call_argument_begin|>{"path": "a", "content": "{\\"x\\": \\"}\\"}"}<|tool_call_end|>'
+        "<|tool_calls_section_end|>",
+        None,
+        "Now the file.",
+        (call("write_file", {"path": "a", "content": '{"x": "}"}'}, "functions.write_file:5"),),
+    ),
+    Case(
+        "kimi_k2",
+        "no section, no prefix, spaces",
+        'Checking.<|tool_call_begin|> get_weather:0 <|tool_call_argument_begin|> {"city": "Paris"} <|tool_call_end|>',
+        "Checking.",
+        calls=(call("get_weather", {"city": "Paris"}, "get_weather:0"),),
+    ),
+    Case(
+        "kimi_k2",
+        "call closer missing",
+        "<|tool_calls_section_begin|><|tool_call_begin|>functions.now:0<|tool_call_argument_begin|>{}<|tool_calls_section_end|>",
+        calls=(call("now", {}, "functions.now:0"),),
+        codes=("missing-closer",),
+    ),
+    Case(
+        "kimi_k2",
+        "dotted name, no index",
+        "<|tool_call_begin|>functions.a.b-c:3<|tool_call_argument_begin|>{}<|tool_call_end|><|tool_call_begin|>"
+        "functions.now<|tool_call_argument_begin|><|tool_call_end|>",
+        calls=(call("a.b-c", {}, "functions.a.b-c:3"), call("now", {}, "functions.now")),
+        tools=False,
+    ),
+    # -- minimax_m3
+    Case(
+        "minimax_m3",
+        "nested arguments",
+        ns(
+            '<mm:think>plan</mm:think>Done soon.@<tool_call>\n@<invoke name="order">@<id>42@</id>@<to>@<zip>01895@</zip>'
+            "@</to>@<tags>@<item>a@</item>@<item>b@</item>@</tags>@</invoke>\n@</tool_call>[e~["
+        ),
+        "Done soon.",
+        "plan",
+        (call("order", {"id": 42, "to": {"zip": "01895"}, "tags": ["a", "b"]}),),
+    ),
+    Case("minimax_m3", "stray closer, plain answer", "</mm:think>Hello.[e~[", "Hello.", inside=False, codes=("stray-closer",)),
+    Case(
+        "minimax_m3",
+        "call without arguments",
+        ns('@<tool_call>\n@<invoke name="ping">@</invoke>\n@</tool_call>'),
+        calls=(call("ping", {}),),
+    ),
+    Case(
+        "minimax_m3",
+        "deeper, without schema",
+        ns(
+            '@<tool_call>\n@<invoke name="f">@<a>@<b>@<c> 1 <x> @</c>@</b>@<d>two\n@</d>@</a>@<l>@<item>@<k>v@</k>@</item>'
+            "@<item>w@</item>@</l>@</invoke>\n@</tool_call>"
+        ),
+        calls=(call("f", {"a": {"b": {"c": " 1 <x> "}, "d": "two\n"}, "l": [{"k": "v"}, "w"]}),),
+        tools=False,
+    ),
+    Case(
+        "minimax_m3",
+        "empty object and array",
+        ns('@<tool_call>\n@<invoke name="order">@<to>@</to>@<tags>@</tags>@</invoke>\n@</tool_call>'),
+        calls=(call("order", {"to": {}, "tags": []}),),
+    ),
+    Case(
+        "minimax_m3",
+        "cut inside a nested member",
+        ns('@<tool_call>\n@<invoke name="order">@<to>@<zip>018'),
+        calls=(call("order", {"to": {"zip": "018"}}, complete=False),),
+        codes=("cut",),
+        finish_reason="length",
+    ),
+    # -- gemma4
+    Case(
+        "gemma4",
+        "reasoning, content, two calls",
+        '<|channel>thought\nNeed options.\n<channel|>Let me check.<|tool_call>call:set_opts{count:3,flag:true,name:<|"|>42'
+        '<|"|>,note:null,opts:{a:[1,<|"|>x<|"|>]}}<tool_call|><|tool_call>call:now{}<tool_call|><|tool_response>',
+        "Let me check.",
+        "Need options.",
+        (
+            call("set_opts", {"count": 3, "flag": True, "name": "42", "note": None, "opts": {"a": [1, "x"]}}),
+            call("now", {}),
+        ),
+    ),
+    Case(
+        "gemma4",
+        "braces and newline in a string, bare prefix, closer missing",
+        '<|tool_call>:write_file{content:<|"|>{"k": "v,}"}\nend<|"|>,path:<|"|>a.json<|"|>}',
+        calls=(call("write_file", {"content": '{"k": "v,}"}\nend', "path": "a.json"}),),
+    ),
+    Case(
+        "gemma4",
+        "empty channel and stray closer around an answer",
+        "<|channel>thought\n<channel|>Hello.<channel|><turn|>",
+        "Hello.",
+        codes=("stray-closer",),
+    ),
+    Case(
+        "gemma4",
+        "parentheses",
+        '<|tool_call>call:get_weather(city:<|"|>Paris<|"|>,days:2)<tool_call|>',
+        calls=(call("get_weather", PARIS),),
+    ),
+    Case(
+        "gemma4",
+        "opening token missing, schema without one for the key",
+        '<|tool_call>call:get_weather{city:Paris<|"|>,days:2,unit:7}<tool_call|>',
+        calls=(call("get_weather", {**PARIS, "unit": 7}),),
+        codes=("missing-quote",),
+    ),
+    Case(
+        "gemma4",
+        "closer of the object missing",
+        '<|tool_call>call:set_opts{opts:{a:[1,2<tool_call|><|tool_call>call:now{}<tool_call|>',
+        calls=(call("set_opts", {"opts": {"a": [1, 2]}}), call("now", {})),
+        codes=("missing-closer",) * 3,
+    ),
+    Case(
+        "gemma4",
+        "cut in a string",
+        'Hi<|tool_call>call:get_weather{city:<|"|>Par',
+        "Hi",
+        calls=(call("get_weather", {"city": "Par"}, complete=False),),
+        codes=("cut",),
+        finish_reason="length",
+    ),
+    # -- deepseek_v32
+    Case(
+        "deepseek_v32",
+        "content, two calls, all value kinds",
+        "Let me check.\n\n<｜DSML｜function_calls>\n"
+        '<｜DSML｜invoke name="set_opts">\n<｜DSML｜parameter name="name" string="true">42</｜DSML｜parameter>\n'
+        '<｜DSML｜parameter name="flag" string="false">true</｜DSML｜parameter>\n'
+        '<｜DSML｜parameter name="count" string="false">3</｜DSML｜parameter>\n'
+        '<｜DSML｜parameter name="tags" string="false">["a", "b"]</｜DSML｜parameter>\n'
+        '<｜DSML｜parameter name="note" string="false">null</｜DSML｜parameter>\n</｜DSML｜invoke>\n'
+        '<｜DSML｜invoke name="now">\n</｜DSML｜invoke>\n</｜DSML｜function_calls><｜end▁of▁sentence｜>',
+        "Let me check.",
+        calls=(
+            call("set_opts", {"name": "42", "flag": True, "count": 3, "tags": ["a", "b"], "note": None}),
+            call("now", {}),
+        ),
+    ),
+    Case(
+        "deepseek_v32",
+        "thinking on, line breaks and indentation",
+        'Write it.</think>\n\n<｜DSML｜function_calls>\n<｜DSML｜invoke name="write_file">\n'
+        '<｜DSML｜parameter name="path" string="true">a.py</｜DSML｜parameter>\n<｜DSML｜parameter name="content" string="true">'
+        '  if x:\n    y = "</p>"\n</｜DSML｜parameter>\n</｜DSML｜invoke>\n</｜DSML｜function_calls>',
+        None,
+        "Write it.",
+        (call("write_file", {"path": "a.py", "content": '  if x:\n    y = "</p>"\n'}),),
+        inside=True,
+    ),
+    Case(
+        "deepseek_v32",
+        "JSON body, block opener missing",
+        '<｜DSML｜invoke name="get_weather">\n{"city": "Paris", "days": 2}\n</｜DSML｜invoke>',
+        calls=(call("get_weather", PARIS),),
+    ),
+    Case(
+        "deepseek_v32",
+        "attribute missing, by the schema; parameter closer missing",
+        '<｜DSML｜function_calls>\n<｜DSML｜invoke name="get_weather">\n<｜DSML｜parameter name="city">42</｜DSML｜parameter>\n'
+        '<｜DSML｜parameter name="days">3\n</｜DSML｜invoke>\n</｜DSML｜function_calls>',
+        calls=(call("get_weather", {"city": "42", "days": 3}),),
+        codes=("missing-closer",),
+    ),
+    Case(
+        "deepseek_v32",
+        "what should be JSON and is none; a string that is a number, without tools",
+        '<｜DSML｜function_calls>\n<｜DSML｜invoke name="f">\n<｜DSML｜parameter name="a" string="false">no json</｜DSML｜parameter>\n'
+        '<｜DSML｜parameter name="b" string="true">1</｜DSML｜parameter>\n</｜DSML｜invoke>\n</｜DSML｜function_calls>',
+        calls=(call("f", {"a": "no json", "b": "1"}),),
+        tools=False,
+    ),
+    # -- a response_template of transformers
+    Case(
+        "hf_template",
+        "thinking opened by the prompt",
+        "plan\n</think>\nOn it.<tool_call>\n<function=get_weather>\n<parameter=city>\n42\n</parameter>\n<parameter=days>\n3\n"
+        "</parameter>\n</function>\n</tool_call><|im_end|>",
+        "On it.",
+        "plan",
+        (call("get_weather", {"city": "42", "days": 3}),),
+        inside=True,
+    ),
+    Case(
+        "hf_template",
+        "cut call",
+        "plan</think>A<tool_call>\n<function=get_weather>\n<parameter=city>\nX\n</parameter>",
+        "A",
+        "plan",
+        (call("get_weather", {"city": "X"}, complete=False),),
+        inside=True,
+        codes=("cut",),
+        finish_reason="length",
+    ),
+    Case(
+        "hf_template",
+        "text on both sides",
+        "plan</think>A<tool_call>\n<function=get_weather>\n<parameter=city>\nX\n</parameter>\n</function>\n</tool_call>B<|im_end|>",
+        "AB",
+        "plan",
+        (call("get_weather", {"city": "X"}),),
+        inside=True,
+    ),
+    Case(
+        "hf_template",
+        "markers in a value; the function's closer is optional",
+        "<tool_call><function=write_file><parameter=path>a</parameter><parameter=content>\n<tool_call>\n x</parameter>y\n"
+        "</parameter></tool_call>",
+        calls=(call("write_file", {"path": "a", "content": "<tool_call>\n x</parameter>y"}),),
+    ),
+]
+
+
+def ids() -> Callable[[], str]:
+    counter = count()
+    return lambda: f"call_{next(counter)}"
+
+
+def events(case: Case, pieces: list[str], **options: Any) -> list[tuple[Any, ...]]:
+    """The events of a text that comes in pieces, adjacent deltas joined."""
+    tools = [{"type": "function", "function": {"name": n, "parameters": {"properties": p}}} for n, p in TOOLS.items()]
+    dialect = Dialect(case.grammar, grammar(case.grammar), False, case.untyped, None, ids())
+    machine = Machine(dialect, Settings(ToolSet.of(tools) if case.tools else None, **options), case.inside)
+    found: list[tuple[Any, ...]] = []
+    raw: list[Any] = []
+    for piece in pieces:
+        raw += machine.feed(piece)
+    raw += machine.close(case.finish_reason)
+    assert machine.close() == []
+    for event in raw:
+        match event:
+            case ContentDelta(text) | ReasoningDelta(text) | ToolCallDelta(_, text):
+                assert text
+                if found and found[-1][0] == event.type:
+                    found[-1] = (event.type, found[-1][1] + text)
+                else:
+                    found.append((event.type, text))
+            case ToolCallStart(index, ident, name):
+                found.append((event.type, index, ident, name))
+            case ToolCallEnd(index, tool_call):
+                found.append((event.type, index, tool_call.arguments, tool_call.closing, tool_call.complete))
+            case Diagnostic(code, _, start, end):
+                found.append((event.type, code, start, end))
+            case Reclassified(to, length):
+                found.append((event.type, to, length))
+    return found
+
+
+def message(found: list[tuple[Any, ...]]) -> dict[str, Any]:
+    """What the events say, joined."""
+    content = reasoning = ""
+    calls: list[dict[str, Any]] = []
+    codes: list[str] = []
+    streamed = ""
+    for kind, *values in found:
+        if kind == "content_delta":
+            content += values[0]
+        elif kind == "reasoning_delta":
+            reasoning += values[0]
+        elif kind == "reclassified":
+            reasoning += content[len(content) - values[1] :]
+            content = content[: len(content) - values[1]]
+        elif kind == "tool_call_start":
+            calls.append({"name": values[2], "id": values[1]})
+            streamed = ""
+        elif kind == "tool_call_delta":
+            streamed += values[0]
+        elif kind == "tool_call_end":
+            _, arguments, closing, complete = values
+            assert arguments == streamed + closing
+            assert not (complete and closing)
+            calls[-1].update(arguments=json.loads(arguments), complete=complete)
+        else:
+            codes.append(values[0])
+    return {"content": content or None, "reasoning": reasoning or None, "calls": calls, "codes": codes}
+
+
+def params() -> list[Any]:
+    out = []
+    for case in CASES:
+        marks = [pytest.mark.xfail(strict=True, reason=case.lacks)] if case.lacks else []
+        out.append(pytest.param(case, id=f"{case.grammar}: {case.title}", marks=marks))
+    return out
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_compiles(name: str) -> None:
+    assert grammar(name).terminals
+
+
+@pytest.mark.parametrize("case", params())
+def test_samples(case: Case) -> None:
+    whole = events(case, [case.text])
+    found = message(whole)
+    expected = [
+        {**wanted, "id": wanted["id"] or f"call_{number}"}
+        for wanted, number in zip(case.calls, range(len(case.calls)), strict=True)
+    ]
+    assert found["calls"] == expected
+    assert (found["content"], found["reasoning"]) == (case.content, case.reasoning)
+    assert found["codes"] == list(case.codes)
+
+
+@pytest.mark.parametrize("case", params())
+def test_any_cutting(case: Case) -> None:
+    """The same events, also if the text is cut off anywhere; the spans tile it."""
+    rng = random.Random(case.text)
+    text = case.text
+    for end in {len(text), *(rng.randrange(len(text)) for _ in range(8))}:
+        whole = events(case, [text[:end]])
+        assert events(case, list(text[:end])) == whole
+        assert events(case, [text[:end]], trace=True) == whole
+        for _ in range(8):
+            marks = sorted({0, end, *(rng.randrange(end + 1) for _ in range(rng.randrange(1, 8)))})
+            assert events(case, [text[a:b] for a, b in zip(marks, marks[1:], strict=False)]) == whole
+        message(whole)
