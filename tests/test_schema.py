@@ -296,3 +296,101 @@ def test_no_schema_is_too_odd(schema: Any, root: Any) -> None:
         assert found is None or found.types or found.literals
     assert tool.only_required is None or isinstance(tool.only_required, str)
     json.dumps(parameters)
+
+
+NESTED = ToolSchema(
+    "f",
+    {
+        "properties": {
+            "to": {"$ref": "#/$defs/Address"},
+            "tags": {"type": "array", "items": {"type": "string"}},
+            "rows": {"type": ["array", "null"], "items": {"type": "array", "items": {"type": "integer"}}},
+            "either": {
+                "anyOf": [{"type": "null"}, {"type": "object", "properties": {"n": {"type": "number"}}}]
+            },
+            "both": {"allOf": [{"$ref": "#/$defs/Address"}, {"properties": {"floor": {"type": "integer"}}}]},
+            "pair": {"type": "array", "prefixItems": [{"type": "integer"}, {"type": "string"}]},
+            "open": {"type": "object", "additionalProperties": {"type": "boolean"}},
+            "coded": {
+                "type": "object",
+                "patternProperties": {"^n_": {"type": "integer"}, "^s_": {"type": "string"}},
+            },
+            "tree": {"$ref": "#/$defs/Tree"},
+            "plain": {"type": "object"},
+            "hinted": {"items": {"properties": {"x": {"type": "integer"}}}},
+        },
+        "patternProperties": {"^x_": {"type": "object", "properties": {"y": {"type": "integer"}}}},
+        "$defs": {
+            "Address": {
+                "type": "object",
+                "properties": {"zip": {"type": "string"}, "lines": {"items": {"type": "string"}}},
+            },
+            "Tree": {
+                "properties": {
+                    "value": {"type": "integer"},
+                    "children": {"type": "array", "items": {"$ref": "#/$defs/Tree"}},
+                }
+            },
+        },
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("to", ("object",)),
+        ("to zip", ("string",)),
+        ("to lines", ("array",)),
+        ("to lines item", ("string",)),
+        ("to other", None),
+        ("tags", ("array",)),
+        ("tags item", ("string",)),
+        ("tags any", ("string",)),
+        ("tags item deeper", None),
+        ("rows", ("null", "array")),
+        ("rows item", ("array",)),
+        ("rows item item", ("integer",)),
+        ("either", ("null", "object")),
+        ("either n", ("number",)),
+        ("both zip", ("string",)),
+        ("both floor", ("integer",)),
+        ("pair item", ("integer", "string")),
+        ("open whatever", ("boolean",)),
+        ("coded n_1", ("integer",)),
+        ("coded s_1", ("string",)),
+        ("coded other", None),
+        ("tree value", ("integer",)),
+        ("tree children", ("array",)),
+        ("tree children item children item value", ("integer",)),
+        ("plain x", None),
+        ("hinted", ("array",)),
+        ("hinted item x", ("integer",)),
+        ("x_1 y", ("integer",)),
+        ("unknown", None),
+        ("unknown x", None),
+        ("", None),
+    ],
+)
+def test_nested_members(path: str, expected: tuple[str, ...] | None) -> None:
+    keys = tuple(path.split())
+    for schema in (NESTED, pickle.loads(pickle.dumps(NESTED))):
+        found = schema.at(keys)
+        assert (None if found is None else found.types) == expected
+        if found is not None:
+            assert (found.array, found.object) == ("array" in found.types, "object" in found.types)
+
+
+def test_nested_members_without_end() -> None:
+    schema = ToolSchema("f", NESTED.parameters)
+    path = ("tree",) + ("children", "item") * 100
+    for end in range(1, len(path) + 1):
+        found = schema.at(path[:end])
+        assert found is not None
+        assert found.array == (end % 2 == 0)
+    for key in map(str, range(2000)):
+        assert schema.at(("to", key)) is None
+    assert schema.at(("to", "zip")) == ParamSchema(("string",))
+    assert ToolSchema("f", None).at(("a", "b")) is None
+    loop = ToolSchema("f", {"properties": {"a": {"$ref": "#/properties/a"}}})
+    assert loop.at(("a", "b")) is None

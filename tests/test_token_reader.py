@@ -115,7 +115,9 @@ def read(text: str, **options: Any) -> Outcome:
     whole = Outcome([text], **options)
     for pieces in (list(text), [text[i : i + 3] for i in range(0, len(text), 3)]):
         for fast in (False, True):
-            assert Outcome(pieces, fast=fast, **options).all() == whole.all(), "the result depends on the cutting"
+            assert Outcome(pieces, fast=fast, **options).all() == whole.all(), (
+                "the result depends on the cutting"
+            )
     assert isinstance(whole.value, dict)
     return whole
 
@@ -169,7 +171,11 @@ BROKEN: list[tuple[str, dict[str, Any], list[str]]] = [
     ("{x:the ~Paris x~}", {"x": "the Paris x"}, ["missing-quote"]),
     ('{city:"Paris",days:2}', {"city": "Paris", "days": 2}, ["missing-quote"]),
     ('{a:"x\\n\\"y\\" \\ud83d\\ude00 \\d",b:1}', {"a": 'x\n"y" 😀 \\d', "b": 1}, ["missing-quote"]),
-    ('{a:"say "hi", ok",b:1}', {"a": 'say "hi", ok', "b": 1}, ["missing-quote", "inner-quote", "inner-quote"]),
+    (
+        '{a:"say "hi", ok",b:1}',
+        {"a": 'say "hi", ok', "b": 1},
+        ["missing-quote", "inner-quote", "inner-quote"],
+    ),
     ("{a:'it's',b:1}", {"a": "it's", "b": 1}, ["missing-quote", "inner-quote"]),
     ('{a:"x\n<tool_call|>', {"a": "x"}, ["missing-quote", "missing-quote", "missing-closer"]),
     ("{city=~Paris~,days=2}", {"city": "Paris", "days": 2}, ["missing-colon", "missing-colon"]),
@@ -290,7 +296,9 @@ def test_too_deep() -> None:
     assert read("{a:[[1]]}", max_depth=3).codes == []
 
 
-@pytest.mark.parametrize("text", ["{" + "k" * 60 + ":1}", "{~" + "k" * 60 + "~:1}", "{a:~x~,b:y" + " " * 60 + "}"])
+@pytest.mark.parametrize(
+    "text", ["{" + "k" * 60 + ":1}", "{~" + "k" * 60 + "~:1}", "{a:~x~,b:y" + " " * 60 + "}"]
+)
 def test_max_held(text: str) -> None:
     found = read(text, max_held=50)
     assert found.cut
@@ -311,7 +319,29 @@ def test_pickle_and_copy() -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", [",", ", a", ",a:", "{", "}", "[", "]", "a:", "x", " ", "<", '"', "\\", '\\ud83d"', Q, "<|", ":", "(", "\n", "{a:["]
+    "unit",
+    [
+        ",",
+        ", a",
+        ",a:",
+        "{",
+        "}",
+        "[",
+        "]",
+        "a:",
+        "x",
+        " ",
+        "<",
+        '"',
+        "\\",
+        '\\ud83d"',
+        Q,
+        "<|",
+        ":",
+        "(",
+        "\n",
+        "{a:[",
+    ],
 )
 @pytest.mark.parametrize("start", ["", "{a:", "{a:[", f"{{a:{Q}", '{a:"', "{a:b"])
 def test_linear(unit: str, start: str) -> None:
@@ -324,7 +354,10 @@ _SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False
 _TEXTS = st.text(max_size=12).filter(lambda s: Q not in s and not (s + Q).index(Q) < len(s))
 _VALUES = st.recursive(
     _SCALARS | _TEXTS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.from_regex(r"[a-z_]\w{0,6}", fullmatch=True), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.from_regex(r"[a-z_]\w{0,6}", fullmatch=True), inner, max_size=3)
+    ),
     max_leaves=10,
 )
 
@@ -343,7 +376,10 @@ def cut_at(text: str, cuts: list[int]) -> list[str]:
     return [text[a:b] for a, b in zip(marks, marks[1:], strict=False)]
 
 
-@given(st.dictionaries(st.from_regex(r"[a-z_]\w{0,6}", fullmatch=True), _VALUES, max_size=4), st.lists(st.integers(0, 400), max_size=6))
+@given(
+    st.dictionaries(st.from_regex(r"[a-z_]\w{0,6}", fullmatch=True), _VALUES, max_size=4),
+    st.lists(st.integers(0, 400), max_size=6),
+)
 def test_round_trip(value: dict[str, Any], cuts: list[int]) -> None:
     text = written(value)
     found = Outcome(cut_at(text, cuts), fast=True)
@@ -354,12 +390,17 @@ def test_round_trip(value: dict[str, Any], cuts: list[int]) -> None:
 
 
 _PIECES = st.sampled_from(
-    [Q, "{", "}", "[", "]", "(", ")", ",", ":", "=", " ", "\n", '"', "'", "\\", "\\u", "d83d", "\\ude00", "a", "name", "count",
-     "opts", "words", "1", "-2.5e", "true", "None", "<", "<|", "<tool_call|>", "<tool_", "x, y", ", k:", "é", "😀"]
+    [Q, "{", "}", "[", "]", "(", ")", ",", ":", "=", " ", "\n", '"', "'", "\\", "\\u", "d83d", "\\ude00", "a", "name",
+     "count", "opts", "words", "1", "-2.5e", "true", "None", "<", "<|", "<tool_call|>", "<tool_", "x, y", ", k:", "é", "😀"]
 )  # fmt: skip
 
 
-@given(st.lists(_PIECES, max_size=25).map("".join), st.booleans(), st.booleans(), st.lists(st.integers(0, 300), max_size=6))
+@given(
+    st.lists(_PIECES, max_size=25).map("".join),
+    st.booleans(),
+    st.booleans(),
+    st.lists(st.integers(0, 300), max_size=6),
+)
 def test_anything(text: str, opened: bool, typed: bool, cuts: list[int]) -> None:
     text = "{" + text if opened else text
     options: dict[str, Any] = {"schema": OPTS if typed else None, "max_depth": 5, "max_held": 30}

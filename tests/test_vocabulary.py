@@ -1,4 +1,5 @@
-"""The grammars' vocabulary is enough for the formats to come: their samples are read by grammars that no family registers.
+# ruff: noqa: E501 - the samples are texts as models write them
+"""The grammars' vocabulary is enough for the formats to come: grammars that no family registers read their samples.
 
 Each grammar of `grammars/` is compiled and driven directly. A format that needed more than its grammar file would need
 another engine.
@@ -77,10 +78,13 @@ class Case(NamedTuple):
     """Why the engine cannot read it yet."""
 
 
-def call(name: str, arguments: dict[str, Any], ident: str | None = None, complete: bool = True) -> dict[str, Any]:
+def call(
+    name: str, arguments: dict[str, Any], ident: str | None = None, complete: bool = True
+) -> dict[str, Any]:
     return {"name": name, "arguments": arguments, "id": ident, "complete": complete}
 
 
+UNWIRED = "the engine does not give TOKEN_ARGUMENTS to its reader"
 PARIS = {"city": "Paris", "days": 2}
 NS = "]<]minimax[>["
 
@@ -144,6 +148,22 @@ CASES = [
         calls=(call("get_weather", {"city": "Par"}, complete=False),),
         codes=("cut",),
     ),
+    Case(
+        "gpt_oss",
+        "another content type, text behind the call",
+        "<|channel|>commentary to=functions.now <|constrain|>code<|message|>{}<|call|><|start|>assistant<|channel|>final"
+        "<|message|>Done.<|return|>",
+        "Done.",
+        calls=(call("now", {}),),
+    ),
+    Case(
+        "gpt_oss",
+        "a gateway removed the special tokens",
+        "analysisSimple.assistantfinalIt is 42.",
+        "It is 42.",
+        "Simple.",
+        lacks="no marker can be said to count only where the answer begins",
+    ),
     # -- kimi_k2
     Case(
         "kimi_k2",
@@ -187,6 +207,14 @@ CASES = [
         calls=(call("a.b-c", {}, "functions.a.b-c:3"), call("now", {}, "functions.now")),
         tools=False,
     ),
+    Case(
+        "kimi_k2",
+        "a gateway removed the special tokens",
+        'Well. functions.get_weather:0{"city": "Paris"}functions.now:1{} and functions.other:2{} is text',
+        "Well.  and functions.other:2{} is text",
+        calls=(call("get_weather", {"city": "Paris"}), call("now", {})),
+        codes=("missing-opener", "missing-opener"),
+    ),
     # -- minimax_m3
     Case(
         "minimax_m3",
@@ -198,8 +226,16 @@ CASES = [
         "Done soon.",
         "plan",
         (call("order", {"id": 42, "to": {"zip": "01895"}, "tags": ["a", "b"]}),),
+        lacks="the keys of all levels are taken for one object's, and the items of an array for members of it",
     ),
-    Case("minimax_m3", "stray closer, plain answer", "</mm:think>Hello.[e~[", "Hello.", inside=False, codes=("stray-closer",)),
+    Case(
+        "minimax_m3",
+        "stray closer, plain answer",
+        "</mm:think>Hello.[e~[",
+        "Hello.",
+        inside=False,
+        codes=("stray-closer",),
+    ),
     Case(
         "minimax_m3",
         "call without arguments",
@@ -221,6 +257,7 @@ CASES = [
         "empty object and array",
         ns('@<tool_call>\n@<invoke name="order">@<to>@</to>@<tags>@</tags>@</invoke>\n@</tool_call>'),
         calls=(call("order", {"to": {}, "tags": []}),),
+        lacks="an empty value that must be an object or array becomes an empty string",
     ),
     Case(
         "minimax_m3",
@@ -242,12 +279,14 @@ CASES = [
             call("set_opts", {"count": 3, "flag": True, "name": "42", "note": None, "opts": {"a": [1, "x"]}}),
             call("now", {}),
         ),
+        lacks=UNWIRED,
     ),
     Case(
         "gemma4",
         "braces and newline in a string, bare prefix, closer missing",
         '<|tool_call>:write_file{content:<|"|>{"k": "v,}"}\nend<|"|>,path:<|"|>a.json<|"|>}',
         calls=(call("write_file", {"content": '{"k": "v,}"}\nend', "path": "a.json"}),),
+        lacks=UNWIRED,
     ),
     Case(
         "gemma4",
@@ -261,6 +300,7 @@ CASES = [
         "parentheses",
         '<|tool_call>call:get_weather(city:<|"|>Paris<|"|>,days:2)<tool_call|>',
         calls=(call("get_weather", PARIS),),
+        lacks=UNWIRED,
     ),
     Case(
         "gemma4",
@@ -268,13 +308,15 @@ CASES = [
         '<|tool_call>call:get_weather{city:Paris<|"|>,days:2,unit:7}<tool_call|>',
         calls=(call("get_weather", {**PARIS, "unit": 7}),),
         codes=("missing-quote",),
+        lacks=UNWIRED,
     ),
     Case(
         "gemma4",
         "closer of the object missing",
-        '<|tool_call>call:set_opts{opts:{a:[1,2<tool_call|><|tool_call>call:now{}<tool_call|>',
+        "<|tool_call>call:set_opts{opts:{a:[1,2<tool_call|><|tool_call>call:now{}<tool_call|>",
         calls=(call("set_opts", {"opts": {"a": [1, 2]}}), call("now", {})),
         codes=("missing-closer",) * 3,
+        lacks=UNWIRED,
     ),
     Case(
         "gemma4",
@@ -284,6 +326,7 @@ CASES = [
         calls=(call("get_weather", {"city": "Par"}, complete=False),),
         codes=("cut",),
         finish_reason="length",
+        lacks=UNWIRED,
     ),
     # -- deepseek_v32
     Case(
@@ -335,6 +378,25 @@ CASES = [
         calls=(call("f", {"a": "no json", "b": "1"}),),
         tools=False,
     ),
+    Case(
+        "deepseek_v32",
+        "without the DSML token, and self-closing",
+        '<function_calls>\n<invoke name="now"/>\n<invoke name="get_weather">\n<parameter name="city" string="true">Paris</parameter>'
+        '\n<parameter name="days" string="false">2</parameter>\n</invoke>\n</function_calls>',
+        calls=(call("now", {}), call("get_weather", PARIS)),
+    ),
+    Case(
+        "deepseek_v32",
+        "tags without the DSML token in a value",
+        '<｜DSML｜function_calls>\n<｜DSML｜invoke name="write_file">\n<｜DSML｜parameter name="content" string="true">'
+        '<invoke name="f">\n<parameter name="a">b</parameter>\n</invoke>\n</｜DSML｜parameter>\n</｜DSML｜invoke>\n'
+        "</｜DSML｜function_calls>",
+        calls=(
+            call(
+                "write_file", {"content": '<invoke name="f">\n<parameter name="a">b</parameter>\n</invoke>\n'}
+            ),
+        ),
+    ),
     # -- a response_template of transformers
     Case(
         "hf_template",
@@ -383,7 +445,10 @@ def ids() -> Callable[[], str]:
 
 def events(case: Case, pieces: list[str], **options: Any) -> list[tuple[Any, ...]]:
     """The events of a text that comes in pieces, adjacent deltas joined."""
-    tools = [{"type": "function", "function": {"name": n, "parameters": {"properties": p}}} for n, p in TOOLS.items()]
+    tools = [
+        {"type": "function", "function": {"name": n, "parameters": {"properties": p}}}
+        for n, p in TOOLS.items()
+    ]
     dialect = Dialect(case.grammar, grammar(case.grammar), False, case.untyped, None, ids())
     machine = Machine(dialect, Settings(ToolSet.of(tools) if case.tools else None, **options), case.inside)
     found: list[tuple[Any, ...]] = []
@@ -466,7 +531,7 @@ def test_samples(case: Case) -> None:
     assert found["codes"] == list(case.codes)
 
 
-@pytest.mark.parametrize("case", params())
+@pytest.mark.parametrize("case", [pytest.param(c, id=f"{c.grammar}: {c.title}") for c in CASES])
 def test_any_cutting(case: Case) -> None:
     """The same events, also if the text is cut off anywhere; the spans tile it."""
     rng = random.Random(case.text)

@@ -656,7 +656,7 @@ def policy(seen: Observed) -> None:
     if any(not c.complete for c in got.tool_calls) and not codes & {"cut", "too-deep", "max-held"}:
         seen.fail("policy", f"a cut call without a diagnostic: {sorted(codes)}")
     for call in got.tool_calls:
-        if len(call.name) > 256 or re.search(r"[\s\"'()\[\]{}]", call.name):
+        if len(call.name) > 256 or re.search(r"[\s()\[\]{}]", call.name):
             seen.fail("policy", f"name {call.name!r}")
 
 

@@ -145,6 +145,7 @@ class Mender:
     __slots__ = (
         "_abs",
         "_atom",
+        "_back",
         "_bare",
         "_deep",
         "_dotted",
@@ -209,6 +210,7 @@ class Mender:
         self._word: list[str] = []
         self._gap: list[str] = []
         self._deep = 0
+        self._back = ""
         self._mark = 0
         self._length = 0
         self._dotted = False
@@ -642,7 +644,7 @@ class Mender:
         return self._start_junk(i)
 
     def _start_junk(self, i: int) -> int:
-        self._word.append(self._lex)
+        self._back = self._lex
         self._lex = "J"
         self._deep = 0
         self._mark = self._abs + i
@@ -681,7 +683,7 @@ class Mender:
             ends = False
         if ends:
             self._end_junk(i)
-            self._lex = self._word.pop()
+            self._lex = self._back
             return i
         i += 1
         return past(self._junk, text, i)

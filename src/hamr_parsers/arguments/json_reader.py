@@ -103,8 +103,8 @@ class JsonReader(Mender):
     Args:
         boundary: knows the markers that may end the value before it is closed; None: there are none.
         max_depth: brackets that may be open at once; beyond it the value ends as cut, with a diagnostic.
-        watch: `feed` returns early ("pauses") at this nesting level: `pause == "key"` after a key and its colon
-            (`key` is the decoded key), `pause == "value"` after a member's value. 0: never.
+        watch: `feed` returns early ("pauses") down to this nesting level: `pause == "key"` after a key and its
+            colon (`key` is the decoded key), `pause == "value"` after a member's value. 0: never.
 
     Attributes:
         out: JSON text that may be given out, and each mend as a `Diagnostic` at its place; the caller takes and
@@ -119,7 +119,7 @@ class JsonReader(Mender):
 
     @property
     def held(self) -> int:
-        """How many characters were read, but neither given out nor dropped."""
+        """How many characters were read, but neither given out nor dropped (counted on each call)."""
         return len(self._pend) + sum(map(len, self._held)) + sum(map(len, self._hold))
 
     def fast(self, chunk: str) -> str | None:

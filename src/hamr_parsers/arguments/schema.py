@@ -282,7 +282,16 @@ class ToolSchema:
         description: what the tool does, for `ToolSet.definitions()`.
     """
 
-    __slots__ = ("_below", "_cache", "_patterns", "_properties", "_unknown", "description", "name", "parameters")
+    __slots__ = (
+        "_below",
+        "_cache",
+        "_patterns",
+        "_properties",
+        "_unknown",
+        "description",
+        "name",
+        "parameters",
+    )
 
     def __init__(
         self, name: str, parameters: Mapping[str, Any] | None = None, description: str | None = None
@@ -362,8 +371,13 @@ class ToolSchema:
             found = self._below[path[:known]]
         for end in range(known, len(path)):
             key = path[end]
-            schemas = self._member_of(found[0], key) if end else self._members().get(key) or self._by_pattern(key)
-            found = (schemas, _compile(_union(self._fold(s, frozenset(), 0) for s in schemas)) if schemas else None)
+            schemas = (
+                self._member_of(found[0], key) if end else self._members().get(key) or self._by_pattern(key)
+            )
+            found = (
+                schemas,
+                _compile(_union(self._fold(s, frozenset(), 0) for s in schemas)) if schemas else None,
+            )
             if len(self._below) < _MAX_CACHE:
                 self._below[path[: end + 1]] = found
         return found
@@ -397,7 +411,9 @@ class ToolSchema:
             self._properties = found
         return self._properties
 
-    def _layers(self, roots: Iterable[Any] | None = None, *, conditional: bool = True) -> list[Mapping[str, Any]]:
+    def _layers(
+        self, roots: Iterable[Any] | None = None, *, conditional: bool = True
+    ) -> list[Mapping[str, Any]]:
         """The schemas that describe the arguments object (or what `roots` describe): themselves, and what they refer to
         or are composed of."""
         found: list[Mapping[str, Any]] = []

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["TextValue", "escape"]
 
 _BLANKS = " \t\r\n"
+LONG = 256  # characters; longer text is read by the readers' patterns and not character by character
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _MAX_NUMBER = 4300  # characters; `int()` and `json.loads` refuse longer integers
 _MAX_SHIFT = 400  # digits that an exponent may add to an integer
@@ -341,7 +342,7 @@ class TextValue:
 
     Attributes:
         out: JSON text to append, and diagnostics at their places; the caller takes and clears it.
-        base: offset of the next text to be fed; set by the caller before each `feed`.
+        base: offset of the next text to be fed, or of the value's end; set by the caller before each call.
         streaming: the value is a plain string whose opening quote was given out: from now on `feed(t)` appends
             `escape(t)` and nothing else.
     """
@@ -349,7 +350,6 @@ class TextValue:
     __slots__ = (
         "_at",
         "_end",
-        "_end_at",
         "_given",
         "_held",
         "_json",
@@ -404,7 +404,6 @@ class TextValue:
         self._reader: JsonReader | None = None
         self._end: _End | None = None
         self._rest = ""  # what the reader has not consumed
-        self._end_at = 0  # where the text that it was given ends
         self._told_junk = False
 
     @property
@@ -443,7 +442,15 @@ class TextValue:
         reader = self._reader
         if reader is None or self._rest or self.out:
             return None
-        return reader.fast(chunk)
+        out = reader.fast(chunk)
+        if out:
+            self._given = True
+        return out
+
+    @property
+    def failed(self) -> bool:
+        """Whether an object or array was nested too deeply, so that its rest cannot be read."""
+        return self._reader is not None and self._reader.done and self._reader.cut
 
     def finish(self) -> None:
         """The model wrote the value's end."""
@@ -471,7 +478,7 @@ class TextValue:
         if reader is None:
             return None
         if not reader.done:
-            reader.base = self._end_at - len(self._rest)
+            reader.base = self.base - len(self._rest)
             reader.feed(self._rest, 0, True)
             self._rest = ""
             self._take(reader)
@@ -632,8 +639,8 @@ class TextValue:
         if reader.done:
             self._junk(text, base)
             return
-        self._end_at = base + len(text)
-        if not self._rest:
+        self.base = base + len(text)
+        if not self._rest and len(text) <= LONG:
             out = reader.fast(text)
             if out is not None:
                 if out:
@@ -673,7 +680,7 @@ class TextValue:
         # data. Which of the two shows when a copy has tried.
         trial, end = copy.deepcopy((reader, self._end))
         end.armed = True
-        trial.base = reader.base = self._end_at - len(rest)
+        trial.base = reader.base = self.base - len(rest)
         trial.feed(rest + _End.MARK, 0, True)
         done = trial.done and not trial.cut
         if done and not any(isinstance(i, str) and _End.MARK in i for i in trial.out):
@@ -683,6 +690,6 @@ class TextValue:
         reader.feed(rest, 0, True)
         self._take(reader)
         if reader.cut:
-            at = self._end_at
+            at = self.base
             self.out.append(Diagnostic("missing-closer", "the value ends inside a string", at, at))
             self.out.append(reader.closing)

@@ -370,7 +370,9 @@ class TokenArgumentsReader:
             self._tell("double-comma", "a comma without a member before it", pos, pos + 1)
             return pos + 1
         if ch in "{[:=":
-            self._tell("non-object-arguments" if ch in "{[" else "missing-value", "a value without a key", pos, pos)
+            self._tell(
+                "non-object-arguments" if ch in "{[" else "missing-value", "a value without a key", pos, pos
+            )
             self._set_key(f'"{escape(self._no_name())}"')
             self._state = _COLON if ch in ":=" else _VALUE
             return pos
@@ -555,9 +557,7 @@ class TokenArgumentsReader:
     # -- bare text --------------------------------------------------------------------------------------------------
 
     def _begin_bare(self) -> None:
-        self._typed = TextValue(
-            self._param(), "json", max_depth=self._max_depth, max_held=self._max_held
-        )
+        self._typed = TextValue(self._param(), "json", max_depth=self._max_depth, max_held=self._max_held)
         self._begun = False
         self._raw.clear()
         self._nest.clear()

@@ -120,7 +120,7 @@ class FreeText(Between):
         run = len(line[1])
         code = self._flow.code()
         if self._fence and self._after_call and code.at_line_start():
-            if run < self._fence and line.end(1) == len(buf) and not final:
+            if run < WINDOW and line.end(1) == len(buf) and not final:
                 self._wait = True
                 return -pos
             if run >= self._fence:

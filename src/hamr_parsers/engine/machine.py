@@ -29,7 +29,7 @@ from __future__ import annotations
 import codecs
 from typing import Any, Final
 
-from ..arguments.tagged import escape
+from ..arguments.tagged import LONG, escape
 from ..events import Event, ToolCallDelta
 from .boundary import WINDOW
 from .free_text import FreeText
@@ -88,7 +88,7 @@ class Machine(FreeText):
                     delta.arguments = data
                     self._sink.append(data)
                     return [delta]
-                text = reader.fast(data)
+                text = reader.fast(data) if len(data) <= LONG else None
                 if text:
                     delta = _new(ToolCallDelta)
                     delta.index = self._index
@@ -124,7 +124,7 @@ class Machine(FreeText):
                 event.text = body
                 sink = self._sink
                 sink.append(body)
-                if len(sink) > 1024:
+                if len(sink) > self._limit:
                     self._compact()
                 return [event]
             elif mode == VALUE_TEXT:
@@ -163,7 +163,7 @@ class Machine(FreeText):
                     return [delta]
                 return []
             elif mode == OTHER or (mode == VALUE_JSON and self._trigger not in data and "\n" not in data):
-                text = self._quick.fast(data)
+                text = self._quick.fast(data) if len(data) <= LONG else None
                 if text is not None:
                     self._base += len(data)
                     if text:
@@ -303,10 +303,10 @@ class Machine(FreeText):
                 new = _PHASES[phase](self, buf[: max(cap, pos)], pos, False) if cap > pos else pos
                 if cap <= pos or self._waits():
                     self._wait = False
-                    began = self._starts[-1].offset if self._starts else -1
-                    if began >= 0:
+                    began = self._starts[0].offset if self._starts else -1
+                    while self._starts:
                         self._fail(self._base + new)
-                    if began == self._base + new and self._phase == TEXT:
+                    if began == self._base + new:
                         self._text(buf[new])  # nothing of the start was read: its first character is text
                         new += 1
             else:
@@ -422,6 +422,7 @@ class Machine(FreeText):
         if call is not None and call.index >= 0:
             if call.value is not None:
                 value, call.value = call.value, None
+                value.base = self._base
                 closing = value.cut()
                 self._drain_value(value)
                 self._end_call(False, closing or "")

@@ -87,6 +87,7 @@ class State:
         "_flow",
         "_ids",
         "_index",
+        "_limit",
         "_mark",
         "_mark_held",
         "_may_reclassify",
@@ -143,6 +144,7 @@ class State:
         self._base = 0
         self._pend = ""
         self._mark = self._mark_held = 0
+        self._limit = MANY if collect else 16  # pieces of free text that may pile up
         self._event: type[Any] = ContentDelta
         self._trigger = ""
         self._memo: dict[Any, str] = {}
@@ -308,7 +310,8 @@ class State:
         call = self._call
         if call is not None and call.index >= 0:
             call.recovered = True
-            call.diagnostics.append(diagnostic)
+            if self._settings.collect or len(call.diagnostics) < MANY:
+                call.diagnostics.append(diagnostic)
 
     def _enter_flow(self) -> None:
         node = self._node

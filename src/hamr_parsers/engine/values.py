@@ -12,10 +12,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..arguments.tagged import TextValue
+from ..events import Diagnostic
 from .automaton import MORE
 from .boundary import WINDOW
 from .claims import Claims
-from .state import VALUE
+from .state import JUNK, VALUE
 from .table import Scan
 
 __all__ = ["Values", "is_cut"]
@@ -70,11 +71,14 @@ class Values(Claims):
                 at = match[1]  # type: ignore[index]
                 continue
             self._value_text(buf[pos:at], pos)
+            if self._phase != VALUE:
+                return at
             if verdict is None:
                 self._wait = True
                 return at
             assert isinstance(match, tuple)
-            assert node.value is not None
+            assert node.value is not None and self._call is not None and self._call.value is not None
+            self._call.value.base = self._base + at
             self._shift(node.value)
             return self._marker(match[0], buf, at, match[1], final)
 
@@ -152,7 +156,14 @@ class Values(Claims):
         value = call.value
         value.base = self._base + pos
         value.feed(text)
+        told = [item.end for item in value.out if isinstance(item, Diagnostic)]
         self._drain_value(value)
+        if value.failed:  # nested too deeply, as it just told
+            self._at = max(told, default=value.base)
+            closing = value.cut() or ""
+            call.value = None
+            self._end_call(False, closing)
+            self._phase = JUNK
 
     def _drain_value(self, value: TextValue) -> None:
         """Give out what a value has become, its key before its first character."""
