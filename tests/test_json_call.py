@@ -114,6 +114,7 @@ class Call:
         self.name, self.status, self.reason = reader.name, reader.status, reader.reason
         self.ids = (reader.call_id, reader.source_id)
         self.cut, self.closing = reader.cut, reader.closing
+        self.marks = reader.marks
         self.arguments_done, self.has_arguments = reader.arguments_done, reader.has_arguments
 
     @property
@@ -243,6 +244,23 @@ def test_the_announcement_stands_before_the_arguments() -> None:
         assert call(text, cuts).announced == text.index("{", 1)
     assert call('{"arguments": {"a": 1}, "name": "f", "id": 1}').announced == 35
     assert call('{"name": "f"}').announced == 13
+
+
+@pytest.mark.parametrize(
+    ("text", "marks"),
+    [
+        ('{"name": "f", "arguments": {"a": "x"} }', ["f", '{"a": "x"}']),
+        ("{'id': 17, \"function\": {'arguments': {'a': 1}, 'name': 'f'}}", ["{'a': 1}", "f"]),
+        ('{name: f, "arguments": "{}" , "id": "a"}', ["f", '"{}"']),
+        ('{"name": "f, "arguments": [1, 2', ["f", "[1, 2"]),
+        ('{"name": "f", "arguments": {"a": [1</c>', ["f", '{"a": [1']),
+        ('{"name": "f"}', ["f"]),
+    ],
+)
+def test_the_name_and_the_arguments_are_located(text: str, marks: list[str]) -> None:
+    for cuts in [[], *every_cut(text)]:
+        got = call(text, cuts)
+        assert [text[start:end] for _, start, end in got.marks] == marks
 
 
 def test_after_the_announcement_the_arguments_stream() -> None:

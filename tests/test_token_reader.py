@@ -391,7 +391,8 @@ def test_round_trip(value: dict[str, Any], cuts: list[int]) -> None:
 
 _PIECES = st.sampled_from(
     [Q, "{", "}", "[", "]", "(", ")", ",", ":", "=", " ", "\n", '"', "'", "\\", "\\u", "d83d", "\\ude00", "a", "name",
-     "count", "opts", "words", "1", "-2.5e", "true", "None", "<", "<|", "<tool_call|>", "<tool_", "x, y", ", k:", "é", "😀"]
+     "count", "opts", "words", "1", "-2.5e", "true", "None", "<", "<|", "<tool_call|>", "<tool_", "x, y", ", k:", "é",
+     "😀"]
 )  # fmt: skip
 
 

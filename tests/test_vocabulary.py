@@ -544,3 +544,62 @@ def test_any_cutting(case: Case) -> None:
             marks = sorted({0, end, *(rng.randrange(end + 1) for _ in range(rng.randrange(1, 8)))})
             assert events(case, [text[a:b] for a, b in zip(marks, marks[1:], strict=False)]) == whole
         message(whole)
+
+
+HARMED = [
+    pytest.param(
+        "deepseek_v32",
+        '<｜DSML｜function_calls><｜DSML｜invoke name="now"></｜DSML｜invoke><｜DSML｜invoke name="e</｜DSML｜invoke>a',
+        marks=pytest.mark.xfail(
+            strict=True,
+            reason="the second call of an envelope, named and empty, is taken for an empty envelope",
+        ),
+    ),
+    pytest.param(
+        "deepseek_v32",
+        '<function_calls><invoke name="now"><parameter name="c">x<｜DSML｜parameter name="',
+        marks=pytest.mark.xfail(
+            strict=True,
+            reason="a marker of `until_value` to which no closer leads leaves the machine in its value",
+        ),
+    ),
+    ("gpt_oss", "to=functions.now<|message|>{}<<|call|>"),
+    ("kimi_k2", "functions.now:0{}<|tool_call_end|><|tool_call_begin|>functions.now<|tool_call_end|>"),
+    (
+        "minimax_m3",
+        ns('@<tool_call>@<invoke name="f">@<a>@<b>1@</a>@</invoke>@<invoke name="g">@<a@</tool_call>'),
+    ),
+    ("gemma4", '<|tool_call>call:now<tool_call|><|tool_call>call:f{a:<|"|>}<tool_call|>'),
+]
+
+
+@pytest.mark.parametrize(("name", "text"), HARMED)
+def test_harmed(name: str, text: str) -> None:
+    case = Case(name, "harmed", text)
+    whole = events(case, [text])
+    assert events(case, list(text)) == whole
+    message(whole)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_mutations(name: str) -> None:
+    """Whatever becomes of a sample, all cuttings give the same events, and every call's arguments are JSON."""
+    rng = random.Random(name)
+    cases = [c for c in CASES if c.grammar == name]
+    tokens = [*grammar(name).literals.values(), '<|"|>', " ", "\n", "{", "}", '"', ",", "x", "`"]
+    for _ in range(300):
+        case = rng.choice(cases)
+        text = case.text
+        for _ in range(rng.randrange(1, 4)):
+            a = rng.randrange(len(text) + 1)
+            b = a + rng.randrange(12)
+            text = rng.choice(
+                (text[:a] + text[b:], text[:a] + rng.choice(tokens) + text[a:], text[:b] + text[a:], text[:a])
+            )
+        text = text or "x"
+        case = case._replace(text=text, finish_reason=rng.choice(("stop", None, "length")))
+        whole = events(case, [text])
+        message(whole)
+        marks = sorted({0, len(text), *(rng.randrange(len(text) + 1) for _ in range(4))})
+        for pieces in (list(text), [text[a:b] for a, b in zip(marks, marks[1:], strict=False)]):
+            assert events(case, pieces) == whole, repr(text)

@@ -134,6 +134,8 @@ class StreamParser(Machine):
         at = 0
         for kind, length, index in self._spans:
             index = index if isinstance(index, int) else None
+            if not length:
+                continue
             if out and out[-1].kind == kind and out[-1].call_index == index:
                 out[-1].end += length
             else:

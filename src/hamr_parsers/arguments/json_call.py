@@ -71,6 +71,7 @@ class JsonCallReader(JsonReader):
         wrap_key: see `ObjectReader`; may be set at the announcement.
         has_arguments: a key for the arguments was read.
         arguments_done: the arguments were read to their own end.
+        marks: where the "name" and the "arguments" stand, as offsets of start and end in the whole input.
         out: the arguments' JSON text and diagnostics, from the announcement on.
     """
 
@@ -79,6 +80,7 @@ class JsonCallReader(JsonReader):
         "_buffer",
         "_capture",
         "_ended",
+        "_from",
         "_given",
         "_limit",
         "_parked",
@@ -92,6 +94,7 @@ class JsonCallReader(JsonReader):
         "bare",
         "call_id",
         "has_arguments",
+        "marks",
         "max_held",
         "name",
         "reason",
@@ -117,6 +120,8 @@ class JsonCallReader(JsonReader):
         self.call_id: str | None = None
         self.source_id: str | None = None
         self.has_arguments = False
+        self.marks: list[tuple[str, int, int]] = []
+        self._from = 0
         self.arguments_done = False
         self._limit = max_depth
         self._phase = "start"
@@ -282,9 +287,11 @@ class JsonCallReader(JsonReader):
                     self._note("single-quotes", "a string in single quotes", pos, pos + 1)
                 self._quote_open = c
                 pos += 1
+                self._from = self.base + pos
             elif c.isalpha() or c == "_":
                 self._note("unquoted-value", "a name without quotes", pos, pos)
                 self._quote_open = ""
+                self._from = self.base + pos
             else:
                 return self._fail("the name is no string", pos)
         if self._quote_open == "":
@@ -299,7 +306,7 @@ class JsonCallReader(JsonReader):
                 return self._fail("the name is not complete", pos)
             if "".join(self._piece).lower() in _NO_NAMES:
                 return self._fail("the name is no string", pos)
-            return self._named(pos)
+            return self._named(pos, pos)
         while True:
             m = _NAME_RUN.match(text, pos)
             assert m is not None
@@ -312,8 +319,7 @@ class JsonCallReader(JsonReader):
                 return self._fail("the name is not complete", pos) if final else pos
             c = text[pos]
             if c == self._quote_open:
-                pos += 1
-                break
+                return self._named(pos, pos + 1)
             if c == "\\":
                 m = _ESCAPE.match(text, pos)
                 if m is not None:
@@ -330,14 +336,15 @@ class JsonCallReader(JsonReader):
                 continue
             if c in ",\n":
                 self._note("missing-quote", "a closing quote was left out", pos, pos)
-                break
+                return self._named(pos, pos)
             return self._fail("no name has blanks, quotes or brackets", pos)
-        return self._named(pos)
 
     def _too_long(self) -> bool:
         return sum(map(len, self._piece)) > _MAX_NAME * 6
 
-    def _named(self, pos: int) -> int:
+    def _named(self, end: int, pos: int) -> int:
+        """The name's text ended at `end`, its quote at `pos`."""
+        self.marks.append(("name", self._from, self.base + end))
         name: str = json.loads('"' + "".join(self._piece) + '"')
         self._piece.clear()
         if not 0 < len(name) <= _MAX_NAME:
@@ -408,6 +415,7 @@ class JsonCallReader(JsonReader):
         if text[pos] != "{":
             self._shape = Shape(self.wrap_key, self._limit, self.base + pos)
         self._phase = "arguments"
+        self._from = self.base + pos
         return pos
 
     def _in_arguments(self, text: str, pos: int, final: bool) -> int:
@@ -426,6 +434,8 @@ class JsonCallReader(JsonReader):
             self.recovered = self.recovered or shape.recovered
         if any(isinstance(item, str) for item in self.out[old:]):
             self._given = True
+        if ended or self.done:
+            self.marks.append(("arguments", self._from, self.base + pos))
         if ended:
             self.arguments_done = self.pause is not None
             self._given = True

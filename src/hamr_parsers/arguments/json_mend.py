@@ -147,6 +147,7 @@ class Mender:
         "_atom",
         "_back",
         "_bare",
+        "_comma_at",
         "_deep",
         "_dotted",
         "_first",
@@ -211,6 +212,7 @@ class Mender:
         self._gap: list[str] = []
         self._deep = 0
         self._back = ""
+        self._comma_at = 0
         self._mark = 0
         self._length = 0
         self._dotted = False
@@ -294,7 +296,8 @@ class Mender:
         """A closer comes: complete or drop what waits for something else."""
         lex = self._lex
         if lex in ("v", "k"):
-            self._mend("trailing-comma", "a comma before the closing bracket was dropped", i, i)
+            comma = self._comma_at - self._abs
+            self._mend("trailing-comma", "a comma before the closing bracket was dropped", comma, comma + 1)
             self._hold.clear()
         elif lex in ("o", "c"):
             self._mend("missing-value", "a key has no value: null", i, i)
@@ -596,8 +599,7 @@ class Mender:
         c = text[i]
         in_object = self._stack.kind == "{"
         if c == ",":
-            self._hold.append(c)
-            self._lex = "k" if in_object else "v"
+            self._comma(i)
             return i + 1
         if c == "}" or c == "]":
             return self._closer(text, i, final)
@@ -619,15 +621,13 @@ class Mender:
                 missing = text[k] not in "]}"
             if missing:
                 self._mend("missing-comma", "a semicolon instead of a comma", i, i + 1)
-                self._hold.append(",")
-                self._lex = "k" if in_object else "v"
+                self._comma(i)
                 return i + 1
         elif in_object:
             missing = _identkey(text, i, end, edge)
         elif c == ":":
             self._mend("missing-comma", "a colon where a comma is due", i, i + 1)
-            self._hold.append(",")
-            self._lex = "v"
+            self._comma(i)
             return i + 1
         else:
             missing = c in _STARTS or c.isalpha()
@@ -635,13 +635,18 @@ class Mender:
             return MORE
         if missing:
             self._mend("missing-comma", "a comma was left out", i, i)
-            self._hold.append(",")
-            self._lex = "k" if in_object else "v"
+            self._comma(i)
             return i
         if c == "{" and self._stack.depth == 1:
             # the next object begins: nothing of this one will come
             return self._marker(i)
         return self._start_junk(i)
+
+    def _comma(self, i: int) -> None:
+        """A comma stands at `i`, or should: another member is due."""
+        self._comma_at = self._abs + i
+        self._hold.append(",")
+        self._lex = "k" if self._stack.kind == "{" else "v"
 
     def _start_junk(self, i: int) -> int:
         self._back = self._lex

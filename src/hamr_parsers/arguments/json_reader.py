@@ -120,7 +120,8 @@ class JsonReader(Mender):
     @property
     def held(self) -> int:
         """How many characters were read, but neither given out nor dropped (counted on each call)."""
-        return len(self._pend) + sum(map(len, self._held)) + sum(map(len, self._hold))
+        parts = (self._held, self._hold, self._word, self._gap)
+        return len(self._pend) + sum(len(piece) for part in parts for piece in part)
 
     def fast(self, chunk: str) -> str | None:
         """The text to give out for `chunk`, or None if `feed` must read it (nothing has changed then)."""

@@ -177,6 +177,7 @@ class Between(Moves):
         assert node is not None
         limit = boundary(node, term)
         self._reader_term = term
+        self._noted = len(self._spans) if self._spans is not None else 0
         if term in ("JSON_CALL", "BARE_JSON_CALL"):
             self._call = OpenCall(self._settings.collect)
             self._reader = JsonCallReader(
@@ -250,6 +251,8 @@ class Between(Moves):
         late = getattr(reader, "source_id", None)
         if late is not None and call.source_id is None and late != call.call_id:
             call.source_id = late
+        if self._spans is not None and isinstance(reader, JsonCallReader):
+            self._note_parts(self._spans, reader.marks, self._base + pos)
         term, node = self._reader_term, self._node
         assert node is not None
         edge = node.shift(term)
@@ -267,6 +270,17 @@ class Between(Moves):
         self._enter()
         if reader.cut and not final:
             self._phase = JUNK
+
+    def _note_parts(self, spans: list[list[Any]], marks: list[tuple[str, int, int]], end: int) -> None:
+        """Replace the notes on a call object by those on its parts; what is no part is markup."""
+        at = end - sum(note[1] for note in spans[self._noted :])
+        del spans[self._noted :]
+        for kind, start, stop in sorted(marks, key=lambda mark: mark[1]):
+            if at <= start <= stop <= end:
+                self._span("markup", start - at)
+                self._span(kind, stop - start)
+                at = stop
+        self._span("markup", end - at)
 
     def _junk_phase(self, buf: str, pos: int, final: bool) -> int:
         """What is left of a call that ended in the middle, up to the next marker."""

@@ -8,6 +8,8 @@ or vanishes with the claim.
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..events import Diagnostic, ToolCall, ToolCallEnd, ToolCallStart
 from .flow import MANY, Flow
 from .start import Segment, Start
@@ -69,7 +71,22 @@ class Claims(State):
             self._give_out(body)
             self._flow = was
         if len(body) < len(text):
-            flow.blanks.append(text[len(body) :])
+            self._give_back_blanks(text[len(body) :], [s.span for s in segments if s.span is not None], flow)
+
+    def _give_back_blanks(self, blanks: str, notes: list[Any], flow: Flow) -> None:
+        """Blanks at the end of what goes back are held like any at the end of text."""
+        flow.blanks.append(blanks)
+        if self._spans is None:
+            return
+        left = len(blanks)
+        for note in reversed(notes):
+            cut = min(left, note[1])
+            note[1] -= cut
+            left -= cut
+            if not left:
+                at = next(i for i in reversed(range(len(self._spans))) if self._spans[i] is note)
+                self._spans.insert(at + 1, ["markup", len(blanks), flow])
+                break
 
     def _may_call(self, name: str) -> bool:
         """Whether a doubtful start may call this tool."""

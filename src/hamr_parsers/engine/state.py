@@ -96,6 +96,7 @@ class State:
         "_nest",
         "_new_id",
         "_node",
+        "_noted",
         "_owed",
         "_pend",
         "_phase",
@@ -160,6 +161,7 @@ class State:
         self._reader: Any = None
         self._quick: Any = None
         self._reader_term = ""
+        self._noted = 0  # spans before the reader's
         self._capture = ""
         self._starts: list[Start] = []
         self._segments: list[Segment] = []
