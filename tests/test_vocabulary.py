@@ -84,7 +84,6 @@ def call(
     return {"name": name, "arguments": arguments, "id": ident, "complete": complete}
 
 
-UNWIRED = "the engine does not give TOKEN_ARGUMENTS to its reader"
 PARIS = {"city": "Paris", "days": 2}
 NS = "]<]minimax[>["
 
@@ -162,7 +161,6 @@ CASES = [
         "analysisSimple.assistantfinalIt is 42.",
         "It is 42.",
         "Simple.",
-        lacks="no marker can be said to count only where the answer begins",
     ),
     # -- kimi_k2
     Case(
@@ -226,7 +224,6 @@ CASES = [
         "Done soon.",
         "plan",
         (call("order", {"id": 42, "to": {"zip": "01895"}, "tags": ["a", "b"]}),),
-        lacks="the keys of all levels are taken for one object's, and the items of an array for members of it",
     ),
     Case(
         "minimax_m3",
@@ -257,7 +254,6 @@ CASES = [
         "empty object and array",
         ns('@<tool_call>\n@<invoke name="order">@<to>@</to>@<tags>@</tags>@</invoke>\n@</tool_call>'),
         calls=(call("order", {"to": {}, "tags": []}),),
-        lacks="an empty value that must be an object or array becomes an empty string",
     ),
     Case(
         "minimax_m3",
@@ -279,14 +275,12 @@ CASES = [
             call("set_opts", {"count": 3, "flag": True, "name": "42", "note": None, "opts": {"a": [1, "x"]}}),
             call("now", {}),
         ),
-        lacks=UNWIRED,
     ),
     Case(
         "gemma4",
         "braces and newline in a string, bare prefix, closer missing",
         '<|tool_call>:write_file{content:<|"|>{"k": "v,}"}\nend<|"|>,path:<|"|>a.json<|"|>}',
         calls=(call("write_file", {"content": '{"k": "v,}"}\nend', "path": "a.json"}),),
-        lacks=UNWIRED,
     ),
     Case(
         "gemma4",
@@ -300,7 +294,6 @@ CASES = [
         "parentheses",
         '<|tool_call>call:get_weather(city:<|"|>Paris<|"|>,days:2)<tool_call|>',
         calls=(call("get_weather", PARIS),),
-        lacks=UNWIRED,
     ),
     Case(
         "gemma4",
@@ -308,7 +301,6 @@ CASES = [
         '<|tool_call>call:get_weather{city:Paris<|"|>,days:2,unit:7}<tool_call|>',
         calls=(call("get_weather", {**PARIS, "unit": 7}),),
         codes=("missing-quote",),
-        lacks=UNWIRED,
     ),
     Case(
         "gemma4",
@@ -316,7 +308,6 @@ CASES = [
         "<|tool_call>call:set_opts{opts:{a:[1,2<tool_call|><|tool_call>call:now{}<tool_call|>",
         calls=(call("set_opts", {"opts": {"a": [1, 2]}}), call("now", {})),
         codes=("missing-closer",) * 3,
-        lacks=UNWIRED,
     ),
     Case(
         "gemma4",
@@ -326,7 +317,6 @@ CASES = [
         calls=(call("get_weather", {"city": "Par"}, complete=False),),
         codes=("cut",),
         finish_reason="length",
-        lacks=UNWIRED,
     ),
     # -- deepseek_v32
     Case(
@@ -547,22 +537,8 @@ def test_any_cutting(case: Case) -> None:
 
 
 HARMED = [
-    pytest.param(
-        "deepseek_v32",
-        '<｜DSML｜function_calls><｜DSML｜invoke name="now"></｜DSML｜invoke><｜DSML｜invoke name="e</｜DSML｜invoke>a',
-        marks=pytest.mark.xfail(
-            strict=True,
-            reason="the second call of an envelope, named and empty, is taken for an empty envelope",
-        ),
-    ),
-    pytest.param(
-        "deepseek_v32",
-        '<function_calls><invoke name="now"><parameter name="c">x<｜DSML｜parameter name="',
-        marks=pytest.mark.xfail(
-            strict=True,
-            reason="a marker of `until_value` to which no closer leads leaves the machine in its value",
-        ),
-    ),
+    ("deepseek_v32", '<｜DSML｜function_calls><｜DSML｜invoke name="now"></｜DSML｜invoke><｜DSML｜invoke name="e</｜DSML｜invoke>a'),
+    ("deepseek_v32", '<function_calls><invoke name="now"><parameter name="c">x<｜DSML｜parameter name="'),
     ("gpt_oss", "to=functions.now<|message|>{}<<|call|>"),
     ("kimi_k2", "functions.now:0{}<|tool_call_end|><|tool_call_begin|>functions.now<|tool_call_end|>"),
     (

@@ -170,7 +170,7 @@ class JsonCallReader(JsonReader):
     def _go_on(self, text: str, pos: int, final: bool) -> int:
         self.status = "more"
         if self._parked is not None:
-            self._node, self._parked = self._parked, None
+            self.node, self._parked = self._parked, None
         if self._announced and self._buffer:
             # nothing was given out before the announcement
             self.out[:0] = self._buffer
@@ -183,8 +183,8 @@ class JsonCallReader(JsonReader):
         if self.out and (not self._announced or self.status == "announce"):
             self._buffer += self.out
             self.out.clear()
-        if self._node is not None and not (self._phase == "arguments" and self._streams):
-            self._node, self._parked = None, self._node
+        if self.node is not None and not (self._phase == "arguments" and self._streams):
+            self.node, self._parked = None, self.node
         return pos
 
     @property

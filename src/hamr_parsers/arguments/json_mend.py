@@ -160,7 +160,6 @@ class Mender:
         "_length",
         "_lex",
         "_mark",
-        "_node",
         "_pend",
         "_quote",
         "_safe",
@@ -173,6 +172,7 @@ class Mender:
         "done",
         "key",
         "max_depth",
+        "node",
         "out",
         "pause",
         "recovered",
@@ -196,7 +196,7 @@ class Mender:
         self._bare = _bare_pattern(self._first)
         self._junk = _junk_pattern(self._first)
         # the fast half: where it is, what it holds, and the node at the last safe place
-        self._node: Node | None = None
+        self.node: Node | None = None
         self._held: list[str] = []
         self._safe: Node | None = None
         # the careful half
@@ -325,7 +325,7 @@ class Mender:
                 else:
                     fast = lex in _FAST and self._stack.depth > self.watch
                 if fast:
-                    self._node = self._stack.node(lex)
+                    self.node = self._stack.node(lex)
                     return i
             if i >= n and not final:
                 return i

@@ -125,7 +125,7 @@ class JsonReader(Mender):
 
     def fast(self, chunk: str) -> str | None:
         """The text to give out for `chunk`, or None if `feed` must read it (nothing has changed then)."""
-        node = self._node
+        node = self.node
         if node is None:
             return None
         if node.plain and not ("\\" in chunk or '"' in chunk or not chunk.isprintable()):
@@ -137,7 +137,7 @@ class JsonReader(Mender):
         if step is None:
             return None
         after, give, keep, safe = step
-        self._node = after
+        self.node = after
         held = self._held
         if safe is NOWHERE:
             if not held:
@@ -174,18 +174,18 @@ class JsonReader(Mender):
         self._abs = self.base + shift
         self._floor += i
         while True:
-            node = self._node
+            node = self.node
             if node is not None:
                 held = self._held
                 first = i
                 i, safe_at = self._walk(text, first)
-                after = self._node
+                after = self.node
                 assert after is not None
                 if after.stop and not self.watch:
                     held.append(text[first:i])
                     self.out.append("".join(held))
                     held.clear()
-                    self._node = None
+                    self.node = None
                     self._floor = -1
                     self.done = True
                     break
@@ -219,14 +219,14 @@ class JsonReader(Mender):
                 self._stack = safe.stack
                 self._lex = safe.lex
                 self._quote = '"'
-                self._node = None
+                self.node = None
                 self._floor = i
                 i = start
                 if safe.stop:
                     self.pause = "value"
             if self.pause is None:
                 i = self._careful(text, i, final)
-            if self._node is None:
+            if self.node is None:
                 # what the fast half had read before it met the bad place counts as read
                 read = max(i, self._floor)
                 self._floor -= i
@@ -243,7 +243,7 @@ class JsonReader(Mender):
 
         Returns that place and the last safe one (-1: there was none).
         """
-        node = self._node
+        node = self.node
         assert node is not None
         n = len(text)
         if n - i <= MEMO_CHUNK:
@@ -254,7 +254,7 @@ class JsonReader(Mender):
             except KeyError:
                 step = node.walk(chunk)
             if step is not None:
-                self._node, give, _, safe = step
+                self.node, give, _, safe = step
                 if safe is NOWHERE:
                     return n, -1
                 self._safe = safe
@@ -290,16 +290,16 @@ class JsonReader(Mender):
                 self._safe = node.safe
             if node.stop and whole:
                 break
-        self._node = node
+        self.node = node
         return i, safe_at
 
     def _cut_fast(self) -> None:
-        node = self._safe if self._held else self._node
+        node = self._safe if self._held else self.node
         assert node is not None
         self.done = self.cut = True
         self.closing = ('"' if node.plain else "") + node.stack.closers(self.watch)
         self._held.clear()
-        self._node = None
+        self.node = None
 
 
 def duplicate_keys(json_text: str) -> list[str]:

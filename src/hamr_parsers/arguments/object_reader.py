@@ -237,9 +237,9 @@ class ObjectReader(JsonReader):
         if shape is None:
             return super().feed(text, pos, final)
         if self._parked is not None:
-            self._node, self._parked = self._parked, None
+            self.node, self._parked = self._parked, None
         pos = super().feed(text, pos, final)
-        self._node, self._parked = None, self._node
+        self.node, self._parked = None, self.node
         items = self.out[:]
         self.out.clear()
         shape.take(items, self.out)

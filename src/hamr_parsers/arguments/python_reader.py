@@ -168,7 +168,7 @@ class PythonArgumentsReader:
     `recovered`, `held`.
     """
 
-    _node = None  # no interned lexical nodes here: the engine asks `fast` about every chunk
+    node = None  # no interned lexical nodes here: the engine asks `fast` about every chunk
 
     __slots__ = (
         "_at",

@@ -577,6 +577,9 @@ class TextValue:
         schema = self._schema
         assert schema is not None
         if not self._started:
+            containers = schema.types if not schema.may_be_string else ()
+            if containers and set(containers) <= {"object", "array", "null"}:
+                return ["{}" if schema.object else "[]"]  # templates write empty ones as nothing
             return None
         text = "".join(self._pieces)
         core = text.strip(_BLANKS)

@@ -98,7 +98,7 @@ class TokenArgumentsReader:
     `recovered`, `held`.
     """
 
-    _node = None  # no interned lexical nodes here: the engine asks `fast` about every chunk
+    node = None  # no interned lexical nodes here: the engine asks `fast` about every chunk
 
     __slots__ = (
         "_begun", "_boundary", "_first", "_in_key", "_item", "_key", "_key_at", "_length", "_levels", "_max_depth",

@@ -13,6 +13,7 @@ from typing import Any, Final
 from ..arguments.json_call import JsonCallReader
 from ..arguments.object_reader import ObjectReader
 from ..arguments.python_reader import PythonArgumentsReader
+from ..arguments.token_reader import TokenArgumentsReader
 from .automaton import MORE
 from .boundary import boundary
 from .call import OpenCall
@@ -64,7 +65,7 @@ class Between(Moves):
         for term in node.readers:
             # behind a bare name only a brace begins arguments: `[TOOL_CALLS]But then` does not
             starts = "{" if node.entered_by in CAPTURES or term != "JSON_ARGUMENTS" else _JSON_START
-            if term == "PY_ARGUMENTS" or ch in starts:
+            if term == "PY_ARGUMENTS" or (term == "TOKEN_ARGUMENTS" and ch == "(") or ch in starts:
                 return self._begin_arguments(term, pos)
         capture = node.capture
         if capture is not None and not STOPS["KEY" if capture == "KEY" else "NAME"].match(ch):
@@ -195,6 +196,10 @@ class Between(Moves):
                     max_depth=settings.max_depth,
                     wrap_key=(tool.only_required if tool else None) or "input",
                 )
+            elif term == "TOKEN_ARGUMENTS":
+                self._reader = TokenArgumentsReader(
+                    node.grammar.literals["QUOTE"], limit, settings.max_depth, tool, settings.max_held
+                )
             else:
                 self._reader = PythonArgumentsReader(
                     boundary=limit, max_depth=settings.max_depth, schema=tool
@@ -270,6 +275,7 @@ class Between(Moves):
         self._enter()
         if reader.cut and not final:
             self._phase = JUNK
+            self._in_call = "call" not in edge.after
 
     def _note_parts(self, spans: list[list[Any]], marks: list[tuple[str, int, int]], end: int) -> None:
         """Replace the notes on a call object by those on its parts; what is no part is markup."""
@@ -296,7 +302,7 @@ class Between(Moves):
                 return len(buf)
             at = found.start()
             match = scan.automaton.match(buf, at, final)
-            if match is None:
+            if match is None or (match is not MORE and self._in_call and not node.leaves_call(match[0])):
                 at += 1
                 continue
             self._take(buf[pos:at], "markup")

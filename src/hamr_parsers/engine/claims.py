@@ -67,7 +67,7 @@ class Claims(State):
             was, self._flow = self._flow, flow
             node = self._node
             if node is not None and node.begun is not None:
-                self._node = node.begun
+                self._shift(node.text or "CONTENT")
             self._give_out(body)
             self._flow = was
         if len(body) < len(text):

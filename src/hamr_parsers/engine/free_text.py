@@ -263,7 +263,7 @@ class FreeText(Between):
         edge = node.shift(terminal)
         if edge is not None and "stray" in edge.after:
             return self._stray_closer(terminal, buf, pos, end, final, in_code)
-        if terminal.startswith("END_") or (edge is not None and edge.target.text == "CONTENT"):
+        if terminal.startswith("END_") or (edge is not None and edge.target.text is not None):
             if in_code:
                 return -end
             for t in node.path_to(terminal) or ():  # markup of the text itself, such as a message's header

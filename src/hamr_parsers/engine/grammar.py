@@ -265,6 +265,11 @@ def compile_grammar(text: str, key: str, resolve: Callable[[str], str] | None = 
         markers[name] = parse_pattern(name, pattern.to_regexp(), pattern.flags)
         spellings[name] = [pattern.value] if isinstance(pattern, PatternStr) else _samples(markers[name][0])
         literals[name] = spellings[name][0]
+    if "TOKEN_ARGUMENTS" in used:
+        quote = patterns.get("QUOTE")
+        if not isinstance(quote, PatternStr):
+            raise GrammarError(f"grammar {key}: TOKEN_ARGUMENTS needs QUOTE, a string")
+        literals["QUOTE"] = quote.value  # no marker: only the reader looks for it
     grammar = Grammar(
         key=key,
         tables=_Tables(actions, {s: (table.start_states[s], table.end_states[s]) for s in starts}),
@@ -275,8 +280,21 @@ def compile_grammar(text: str, key: str, resolve: Callable[[str], str] | None = 
         terminals=frozenset(used),
         spellings=spellings,
     )
+    _check(grammar)
     GRAMMARS[key] = grammar
     return grammar
+
+
+def _check(grammar: Grammar) -> None:
+    """Refuse what the engine could not read the same in every cutting."""
+    from .table import start_node
+
+    start = start_node(grammar, False)
+    for name in start.accepts:
+        if name in grammar.markers and any(c.isspace() for c in grammar.automaton((name,)).first):
+            raise GrammarError(
+                f"grammar {grammar.key}: {name} may begin with a blank, where blanks are held as framing already"
+            )
 
 
 def _declare(text: str) -> str:

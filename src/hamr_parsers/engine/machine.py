@@ -75,7 +75,7 @@ class Machine(FreeText):
         try:
             if mode == STRING:
                 reader = self._reader
-                node = reader._node
+                node = reader.node
                 if (
                     node is not None
                     and node.plain

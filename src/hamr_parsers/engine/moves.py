@@ -71,6 +71,7 @@ class Moves(Values):
             and terminal == f"END_{start.terminal}"
             and start.empty
             and len(self._starts) == 1
+            and call is None
         ):
             self._take(buf[pos:end], "markup")  # an envelope that holds nothing
             self._starts.clear()

@@ -86,6 +86,7 @@ class State:
         "_final_reason",
         "_flow",
         "_ids",
+        "_in_call",
         "_index",
         "_limit",
         "_mark",
@@ -157,6 +158,7 @@ class State:
         self._call: OpenCall | None = None
         self._calls: list[ToolCall] = []
         self._index = 0
+        self._in_call = False  # JUNK stands within the call's rule
         self._ids: set[str] = set()
         self._reader: Any = None
         self._quick: Any = None
@@ -223,7 +225,7 @@ class State:
             node = self._node
             assert node is not None
             if node.begun is not None:
-                self._node = node.begun
+                self._shift(node.text or "CONTENT")
             if self._turn_ended:
                 self._turn_ended = False
                 self._diagnose(

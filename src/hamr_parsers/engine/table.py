@@ -186,6 +186,16 @@ class Node:
                 return node
         return start_node(self.grammar, False)
 
+    def leaves_call(self, terminal: str) -> bool:
+        """Whether the way to `terminal` ends the call that is open here."""
+        node = self
+        for t in (*(self.path_to(terminal) or ()), terminal):
+            edge = node.shift(t)
+            if edge is None or edge.ends_call:
+                return True
+            node = edge.target
+        return False
+
     # -- what the scanner needs to know -------------------------------------------------------------------------------
 
     @cached_property
@@ -198,10 +208,10 @@ class Node:
         return None
 
     @cached_property
-    def begun(self) -> Node | None:
+    def begun(self) -> Edge | None:
         """Where the first character of free text leads, if that is another place."""
         edge = self.shift(self.text) if self.text else None
-        return edge.target if edge is not None and edge.target is not self else None
+        return edge if edge is not None and edge.target is not self else None
 
     @cached_property
     def readers(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from ..events import Diagnostic
 from .automaton import MORE
 from .boundary import WINDOW
 from .claims import Claims
-from .state import JUNK, VALUE
+from .state import JUNK, TIGHT, VALUE
 from .table import Scan
 
 __all__ = ["Values", "is_cut"]
@@ -80,6 +80,7 @@ class Values(Claims):
             assert node.value is not None and self._call is not None and self._call.value is not None
             self._call.value.base = self._base + at
             self._shift(node.value)
+            self._phase = TIGHT
             return self._marker(match[0], buf, at, match[1], final)
 
     def _closes(self, terminal: str, buf: str, end: int, final: bool) -> bool | None:
@@ -163,14 +164,19 @@ class Values(Claims):
             closing = value.cut() or ""
             call.value = None
             self._end_call(False, closing)
+            assert self._node is not None
+            edge = self._node.shift(self._node.value or "VALUE")
+            assert edge is not None
+            self._node = edge.target
             self._phase = JUNK
+            self._in_call = True
 
     def _drain_value(self, value: TextValue) -> None:
         """Give out what a value has become, its key before its first character."""
         call = self._call
         assert call is not None
         if call.key is not None and any(isinstance(item, str) and item for item in value.out):
-            if call.key in call.keys:
+            if call.key in call.keys and not call.path:
                 self._diagnose("duplicate-key", f"the key {call.key!r} comes twice", call.key_at, call.key_at)
             call.keys.add(call.key)
             value.out.insert(0, call.opening())
