@@ -285,6 +285,8 @@ def string_text(draw: Draw, vocabulary: Vocabulary) -> str:
 
 def value(draw: Draw, vocabulary: Vocabulary, depth: int = 2) -> Any:
     """A JSON value; depth bounds its nesting."""
+    if depth == 2 and draw.chance(5):
+        return nested(draw, vocabulary)
     kind = draw.number(0, 9)
     if kind <= 4 or depth <= 0 and kind >= 7:
         return string_text(draw, vocabulary)
@@ -295,6 +297,15 @@ def value(draw: Draw, vocabulary: Vocabulary, depth: int = 2) -> Any:
     if kind == 7:
         return [value(draw, vocabulary, depth - 1) for _ in range(draw.number(0, 3))]
     return arguments(draw, vocabulary, depth - 1)
+
+
+def nested(draw: Draw, vocabulary: Vocabulary) -> Any:
+    """A value around the usual limits of depth."""
+    inner: Any = value(draw, vocabulary, 0)
+    for _ in range(draw.number(2, 10)):
+        kind = draw.number(0, 3)
+        inner = [inner] if kind <= 1 else {draw.pick(KEYS): inner} if kind == 2 else [1, inner, 2]
+    return inner
 
 
 def arguments(draw: Draw, vocabulary: Vocabulary, depth: int = 2) -> dict[str, Any]:

@@ -450,6 +450,10 @@ def spans(seen: Observed) -> None:
         held = "".join(seen.text[s.start : s.end] for s in got.spans if s.kind == kind)
         if held != (said or ""):
             seen.fail("spans", f"the {kind} spans hold {held!r}, the message {said!r}")
+    parts = [(s.start, s.end) for s in got.spans if s.kind in ("content", "reasoning")]
+    for d in got.diagnostics:
+        if d.code == "failed-start":
+            _given_back(seen, d.start, d.end, parts)
     for index, call in enumerate(got.tool_calls):
         raw = "".join(
             seen.text[s.start : s.end] for s in got.spans if s.kind == "arguments" and s.call_index == index
@@ -463,6 +467,17 @@ def spans(seen: Observed) -> None:
     chars = Run(seen.case, seen.case.cut_by(1), trace=True)
     if chars.message.spans != got.spans:
         seen.fail("spans", f"by single characters: {_difference(chars.message.spans, got.spans)}")
+
+
+def _given_back(seen: Observed, start: int, end: int, text_parts: list[tuple[int, int]]) -> None:
+    """What failed as a call is text again, all of it but for blanks."""
+    left = start
+    for a, b in [*text_parts, (len(seen.text), len(seen.text))]:
+        if b <= left:
+            continue
+        if left < end and seen.text[left : min(a, end)].strip():
+            seen.fail("spans", f"a failed start at {start}-{end}: {seen.text[left : min(a, end)]!r} is no text")
+        left = max(left, b)
 
 
 def _passed_through(seen: Observed, call: Any, raw: str) -> None:
@@ -622,7 +637,7 @@ def memory(seen: Observed) -> None:
 
     Up to so many pieces may wait to be dropped together: the sizes are those after thousands of chunks.
     """
-    if not seen.text or seen.case.switches or seen.rng.randrange(40):
+    if not seen.text or seen.case.switches or seen.rng.randrange(160):
         return
     options = {"max_depth": 8, **seen.case.options}
     options["max_held"] = min(options.get("max_held", 64), 500)
@@ -657,7 +672,7 @@ def policy(seen: Observed) -> None:
     if any(not c.complete for c in got.tool_calls) and not codes & {"cut", "too-deep", "max-held"}:
         seen.fail("policy", f"a cut call without a diagnostic: {sorted(codes)}")
     for call in got.tool_calls:
-        if len(call.name) > 256 or re.search(r"[\s()\[\]{}]", call.name):
+        if len(call.name) > 256 or re.search(r"""[\s()\[\]{}"']""", call.name):
             seen.fail("policy", f"name {call.name!r}")
 
 

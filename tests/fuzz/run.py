@@ -43,23 +43,29 @@ def check_streaming_number(family: str, seed: int) -> None:
         check_streams(family, blocks.nearly_plain_text(draw, blocks.vocabulary(family), 60))
 
 
+def _check_number(family: str, seed: int, options: argparse.Namespace) -> int:
+    """Check what a family gets for a seed; returns how long its text is."""
+    rules = options.rule or None
+    if seed % STREAMING == 0 and (rules is None or "prompt" in rules):
+        check_streaming_number(family, seed)
+    case = case_number(family, seed)
+    check(case, rules, seconds=options.time_out)
+    return len(case.text)
+
+
 def _job(number: int, options: argparse.Namespace, names: list[str], out: Any) -> None:
     end = time.monotonic() + options.seconds
-    rules = options.rule or None
     reported: set[tuple[str, str]] = set()
     inputs = characters = 0
     told = time.monotonic()
     seed = options.seed + number
     while time.monotonic() < end:
         for family in names:
-            case = case_number(family, seed)
             inputs += 1
-            characters += len(case.text)
             try:
-                if seed % STREAMING == 0 and (rules is None or "prompt" in rules):
-                    check_streaming_number(family, seed)
-                check(case, rules, seconds=options.time_out)
+                characters += _check_number(family, seed, options)
             except Finding as finding:
+                characters += len(finding.case.text) if finding.case is not None else 0
                 key = (finding.rule, family)
                 again = key in reported
                 reported.add(key)
@@ -94,11 +100,12 @@ def _one(options: argparse.Namespace, names: list[str]) -> int:
     found = 0
     for family in names:
         try:
-            check(case_number(family, options.input), options.rule or None, seconds=options.time_out)
+            _check_number(family, options.input, options)
         except Finding as finding:
             found = 1
-            finding = shrink(finding, seconds=options.shrink)
-            print(f"# {family}, rule {finding.rule}: {finding.detail}\ncheck({finding.case!r})")
+            if finding.case is not None:
+                finding = shrink(finding, seconds=options.shrink)
+            print(f"# {family}, rule {finding.rule}: {finding.detail}\ncheck({finding.case or '...'!r})")
     return found
 
 

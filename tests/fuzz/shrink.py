@@ -24,7 +24,7 @@ def shrink(finding: Finding, *, seconds: float = 20.0) -> Finding:
     while progress and time.monotonic() < end:
         progress = False
         assert best.case is not None
-        for candidate in _smaller(best.case):
+        for candidate in _smaller(best.case, finding.rule):
             if time.monotonic() > end:
                 break
             found = _still(candidate, finding.rule)
@@ -45,7 +45,7 @@ def _still(case: Case, rule: str) -> Finding | None:
     return None
 
 
-def _smaller(case: Case) -> Iterator[Case]:
+def _smaller(case: Case, rule: str) -> Iterator[Case]:
     text = case.text
     size = len(text)
     bite = max(size // 2, 1)
@@ -66,8 +66,9 @@ def _smaller(case: Case) -> Iterator[Case]:
     if case.seed:
         yield replace(case, seed=0)
     if case.cuts is None:
-        for at in range(1, min(size, 200)):
-            yield replace(case, cuts=(at,))
+        if rule == "cutting":
+            for at in range(1, min(size, 200)):
+                yield replace(case, cuts=(at,))
     elif len(case.cuts) > 1:
         for i in range(len(case.cuts)):
             yield replace(case, cuts=case.cuts[:i] + case.cuts[i + 1 :])

@@ -27,11 +27,13 @@ special in it becomes one event in a few operations. Everything else is `_slow`.
 from __future__ import annotations
 
 import codecs
+import re
 from typing import Any, Final
 
 from ..arguments.tagged import LONG, escape
 from ..events import Event, ToolCallDelta
 from .boundary import WINDOW
+from .flow import MANY
 from .free_text import FreeText
 from .state import (
     FENCE,
@@ -51,6 +53,10 @@ from .state import (
 __all__ = ["Dialect", "Machine", "Settings"]
 
 _WINDOW_SIZE: Final = 1 << 16  # longer chunks are read in windows of this size
+_TOKEN: Final = 16  # characters; longer pieces are not remembered
+_MEMO: Final = 1 << 15  # pieces that are remembered of a kind
+_WHOLE: set[str] = set()  # see `_is_whole`
+_CONTENT: Final = re.compile(r"""(?:[ !#-\[\]-~]|\\["\\/bfnrt])*+""")
 _new = object.__new__
 
 
@@ -76,27 +82,15 @@ class Machine(FreeText):
             if mode == STRING:
                 reader = self._reader
                 node = reader.node
-                if (
-                    node is not None
-                    and node.plain
-                    and '"' not in data
-                    and "\\" not in data
-                    and data.isprintable()
-                ):
-                    delta = _new(ToolCallDelta)
-                    delta.index = self._index
-                    delta.arguments = data
-                    self._sink.append(data)
-                    return [delta]
-                text = reader.fast(data) if len(data) <= LONG else None
+                if node is not None and node.plain and (data in _WHOLE or self._is_whole(data)):
+                    text = data
+                else:
+                    text = reader.fast(data) if len(data) <= LONG else None
                 if text:
                     delta = _new(ToolCallDelta)
                     delta.index = self._index
                     delta.arguments = text
-                    sink = self._sink
-                    sink.append(text)
-                    if len(sink) > 1024:
-                        self._compact()
+                    self._sink.append(text)
                     return [delta]
                 if text is not None:
                     return []
@@ -104,62 +98,37 @@ class Machine(FreeText):
                 if self._pend:
                     data = self._pend + data
                     self._pend = ""
-                found = self._search(data)
-                if found is None:
-                    body = data.rstrip()
-                else:
-                    at = found.start()
-                    if len(data) - at > 3:
+                known = self._memo.get(data)
+                if known is None:
+                    known = self._plain_text(data)
+                    if known is None:
                         return self._slow(data)
-                    body = data[:at].rstrip()  # behind it, perhaps, a marker begins
-                if body is not data:
-                    self._pend = data[len(body) :]
-                    if not body:
-                        if len(self._pend) > WINDOW:
-                            return self._slow("")
-                        return []
-                elif not body:
-                    return []
-                event = _new(self._event)
-                event.text = body
-                sink = self._sink
-                sink.append(body)
-                if len(sink) > self._limit:
-                    self._compact()
-                return [event]
+                body, tail = known
+                if tail:
+                    self._pend = tail
+                if body:
+                    event = _new(self._event)
+                    event.text = body
+                    sink = self._sink
+                    sink.append(body)
+                    if len(sink) > self._limit:
+                        self._compact()
+                    return [event]
+                return []
             elif mode == VALUE_TEXT:
                 if self._pend:
                     data = self._pend + data
                     self._pend = ""
-                if self._trigger not in data and '"' not in data and "\\" not in data and data.isprintable():
-                    delta = _new(ToolCallDelta)
-                    delta.index = self._index
-                    delta.arguments = data
-                    self._sink.append(data)
-                    return [delta]
-                else:
-                    text = self._memo.get(data)
+                text = self._memo.get(data)
+                if text is None:
+                    text = self._plain_value(data)
                     if text is None:
-                        found = self._search(data)
-                        if found is not None:
-                            at = found.start()
-                            if len(data) - at > 3:
-                                return self._slow(data)
-                            self._pend = data[at:]  # perhaps a marker begins there
-                            text = escape(data[:at])
-                        else:
-                            text = escape(data)
-                            if len(self._memo) > 8192:
-                                self._memo.clear()
-                            self._memo[data] = text
+                        return self._slow(data)
                 if text:
                     delta = _new(ToolCallDelta)
                     delta.index = self._index
                     delta.arguments = text
-                    sink = self._sink
-                    sink.append(text)
-                    if len(sink) > 1024:
-                        self._compact()
+                    self._sink.append(text)
                     return [delta]
                 return []
             elif mode == OTHER or (mode == VALUE_JSON and self._trigger not in data and "\n" not in data):
@@ -176,6 +145,64 @@ class Machine(FreeText):
             if isinstance(chunk, str):
                 raise
         return self._slow(chunk)
+
+    # Of what the hot path met before it knows the outcome: models write in tokens, which come again and again. Where it does
+    # not, these look. They also join the pieces from time to time.
+
+    def _is_whole(self, data: str) -> bool:
+        """Whether `data` is content of a JSON string as it stands: printable, no quote, no escape cut or to be mended."""
+        if len(self._sink) > MANY:
+            self._compact()
+        if "\\" in data:
+            if _CONTENT.fullmatch(data) is None:
+                return False
+        elif '"' in data or not data.isprintable():
+            return False
+        if len(data) <= _TOKEN:
+            if len(_WHOLE) > _MEMO:
+                _WHOLE.clear()
+            _WHOLE.add(data)
+        return True
+
+    def _plain_text(self, data: str) -> tuple[str, str] | None:
+        """Free text without markers: what can be given out, and the blanks or beginning of a marker behind it.
+
+        None where a marker may stand, or where too many blanks are to be held.
+        """
+        found = self._search(data)
+        if found is None:
+            body = data.rstrip()
+        else:
+            at = found.start()
+            if len(data) - at > 3:
+                return None
+            body = data[:at].rstrip()
+        known = (body, data[len(body) :])
+        if len(known[1]) > WINDOW:
+            return None
+        if len(data) <= _TOKEN:
+            if len(self._memo) > _MEMO:
+                self._memo.clear()
+            self._memo[data] = known
+        return known
+
+    def _plain_value(self, data: str) -> str | None:
+        """The JSON form of a piece of a text value; None where a marker may stand in it."""
+        if len(self._sink) > MANY:
+            self._compact()
+        found = self._search(data)
+        if found is not None:
+            at = found.start()
+            if len(data) - at > 3:
+                return None
+            self._pend = data[at:]
+            return escape(data[:at])
+        text = data if data.isprintable() and '"' not in data and "\\" not in data else escape(data)
+        if len(data) <= _TOKEN:
+            if len(self._memo) > _MEMO:
+                self._memo.clear()
+            self._memo[data] = text
+        return text
 
     def close(self, finish_reason: str | None = None) -> list[Event]:
         """The text is over; return what that caused. Calling it again does nothing.
@@ -347,6 +374,7 @@ class Machine(FreeText):
                 self._sink = flow.pieces
                 self._event = flow.event
                 self._search = node.text_scan.search.search
+                self._memo = node.text_scan.memo
                 self._mode = FREE
         elif call is not None and call.index >= 0:
             self._sink = call.pieces

@@ -149,7 +149,7 @@ class State:
         self._limit = MANY if collect else 16  # pieces of free text that may pile up
         self._event: type[Any] = ContentDelta
         self._trigger = ""
-        self._memo: dict[Any, str] = {}
+        self._memo: dict[str, Any] = {}
         self._at = 0
         self._wait = False
         self._unopened = False

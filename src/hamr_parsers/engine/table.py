@@ -54,7 +54,7 @@ class Scan(NamedTuple):
     trigger: (
         str  # for the hot path of values: a printable chunk without it needs no search ("": every chunk does)
     )
-    memo: dict[str, str]  # the hot path's: text of a value without markers -> its escaped form
+    memo: dict[str, Any]  # the hot path's: what became of a piece of text without markers
 
 
 def _scan_of(automaton: Automaton, pattern: str) -> Scan:
