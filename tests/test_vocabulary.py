@@ -537,7 +537,10 @@ def test_any_cutting(case: Case) -> None:
 
 
 HARMED = [
-    ("deepseek_v32", '<｜DSML｜function_calls><｜DSML｜invoke name="now"></｜DSML｜invoke><｜DSML｜invoke name="e</｜DSML｜invoke>a'),
+    (
+        "deepseek_v32",
+        '<｜DSML｜function_calls><｜DSML｜invoke name="now"></｜DSML｜invoke><｜DSML｜invoke name="e</｜DSML｜invoke>a',
+    ),
     ("deepseek_v32", '<function_calls><invoke name="now"><parameter name="c">x<｜DSML｜parameter name="'),
     ("gpt_oss", "to=functions.now<|message|>{}<<|call|>"),
     ("kimi_k2", "functions.now:0{}<|tool_call_end|><|tool_call_begin|>functions.now<|tool_call_end|>"),

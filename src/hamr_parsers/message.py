@@ -16,11 +16,14 @@ __all__ = ["ParsedMessage"]
 class ParsedMessage:
     """One answer of a model.
 
-    Attributes: content: the answer's text, or None if there is none. reasoning: the reasoning's text, or
-        None. tool_calls: the calls, in order. diagnostics: everything odd about the text, offsets in decoded
-        characters. finish_reason: "tool_calls" (there are calls, all complete), "length" (a call was cut, or
-        the caller said so), or "stop". spans: with `trace=True`, what each stretch of the input was; they
-        tile it.
+    Attributes:
+        content: the answer's text, or None if there is none.
+        reasoning: the reasoning's text, or None.
+        tool_calls: the calls, in order.
+        diagnostics: everything odd about the text, offsets in decoded characters.
+        finish_reason: "tool_calls" (there are calls, all complete), "length" (a call was cut, or the caller
+            said so), or "stop".
+        spans: with `trace=True`, what each stretch of the input was; they tile it.
     """
 
     content: str | None = None
@@ -33,9 +36,10 @@ class ParsedMessage:
     def to_openai(self, incomplete: Literal["cut", "mend", "drop"] = "cut") -> dict[str, Any]:
         """The assistant message of the chat completions API.
 
-        Args: incomplete: what becomes of a call that was cut off. "cut": its arguments end where the model's
-            text did, so that they are no JSON and nobody runs them by accident; "mend": they are closed;
-            "drop": it is left out.
+        Args:
+            incomplete: what becomes of a call that was cut off. "cut": its arguments end where the model's
+                text did, so that they are no JSON and nobody runs them by accident; "mend": they are closed;
+                "drop": it is left out.
 
         Raises:
             ValueError: `incomplete` is none of these.

@@ -30,19 +30,28 @@ _IN_REASONING = ("call", "text")
 class StreamParser(Machine):
     """Reads one answer of a model, chunk by chunk.
 
-    Args: parser: a family's id or any alias; `tool_call_parser` is the same. Overrides all other evidence.
-        model: the model's name. chat_template: its chat template. tools: the tools that were offered, in any
-        form that `ToolSet` takes, or a ToolSet. None: not known; []: none. starts_in_reasoning: whether the
-        prompt ended inside an open reasoning block; None: as `prompt` shows or the model always does, else
-        the text itself tells. prompt: the prompt's end, as the model saw it; what stands behind the last
-        opener of an assistant turn counts. tool_choice: "auto", "none", "required", a tool's name, or the
-        chat API's dict. recovery: "declared" (a doubtful start needs a declared tool), "strict" (only what
-        the template writes) or "lenient" (any name will do). calls_in_reasoning: "call" or "text".
-        id_factory: makes ids for calls without one. max_held: most characters of the input that a start of a
-        call, or a value of unknown type, may hold back. max_depth: deepest nesting of arguments. collect:
-        keep text and calls for `message`; without it memory does not grow. trace: keep spans.
+    Args:
+        parser: a family's id or any alias; `tool_call_parser` is the same. Overrides all other evidence.
+        model: the model's name.
+        chat_template: its chat template.
+        tools: the tools that were offered, in any form that `ToolSet` takes, or a ToolSet. None: not known;
+            []: none.
+        starts_in_reasoning: whether the prompt ended inside an open reasoning block; None: as `prompt` shows
+            or the model always does, else the text itself tells.
+        prompt: the prompt's end, as the model saw it; what stands behind the last opener of an assistant turn
+            counts.
+        tool_choice: "auto", "none", "required", a tool's name, or the chat API's dict.
+        recovery: "declared" (a doubtful start needs a declared tool), "strict" (only what the template
+            writes) or "lenient" (any name will do).
+        calls_in_reasoning: "call" or "text".
+        id_factory: makes ids for calls without one.
+        max_held: most characters of the input that a start of a call, or a value of unknown type, may hold
+            back.
+        max_depth: deepest nesting of arguments.
+        collect: keep text and calls for `message`; without it memory does not grow.
+        trace: keep spans.
         response_template: a checkpoint's own description of its output (families of kind
-        `response_template`).
+            `response_template`).
 
     Raises:
         UnknownParserError: no family has this name.

@@ -476,7 +476,9 @@ def _given_back(seen: Observed, start: int, end: int, text_parts: list[tuple[int
         if b <= left:
             continue
         if left < end and seen.text[left : min(a, end)].strip():
-            seen.fail("spans", f"a failed start at {start}-{end}: {seen.text[left : min(a, end)]!r} is no text")
+            seen.fail(
+                "spans", f"a failed start at {start}-{end}: {seen.text[left : min(a, end)]!r} is no text"
+            )
         left = max(left, b)
 
 

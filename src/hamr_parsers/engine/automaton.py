@@ -155,8 +155,9 @@ class _Nfa:
 def parse_pattern(name: str, pattern: str, flags: Iterable[str] = ()) -> tuple[Any, bool]:
     """Parse a terminal's regex; returns (parsed, ignore case).
 
-    Raises: GrammarError: it is not a regex, uses what a marker may not (look-around, back-references), can be
-        empty or has no longest match within `MAX_MARKER`.
+    Raises:
+        GrammarError: it is not a regex, uses what a marker may not (look-around, back-references), can be
+            empty or has no longest match within `MAX_MARKER`.
     """
     try:
         parsed = sre_parse.parse(pattern)

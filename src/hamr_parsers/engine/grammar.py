@@ -192,8 +192,9 @@ def compile_grammar(text: str, key: str, resolve: Callable[[str], str] | None = 
         key: its name, for messages and pickles.
         resolve: gives the text of an imported grammar by its file name.
 
-    Raises: GrammarError: a syntax error, a conflict, a terminal without a pattern that is no word of the
-        vocabulary, an unbounded pattern.
+    Raises:
+        GrammarError: a syntax error, a conflict, a terminal without a pattern that is no word of the
+            vocabulary, an unbounded pattern.
     """
     from lark.common import ParserConf
     from lark.exceptions import LarkError

@@ -68,8 +68,10 @@ class Machine(FreeText):
     def feed(self, chunk: str | bytes, channel: str | None = None) -> list[Event]:
         """Read the next piece of the output, cut anywhere; return what it caused.
 
-        Args: chunk: str, or bytes of UTF-8. channel: "content" (also None), or "reasoning" for gateways that
-            send reasoning in a field of its own.
+        Args:
+            chunk: str, or bytes of UTF-8.
+            channel: "content" (also None), or "reasoning" for gateways that send reasoning in a field of its
+                own.
 
         Raises:
             ValueError: the parser is closed, or there is no such channel.
@@ -146,11 +148,11 @@ class Machine(FreeText):
                 raise
         return self._slow(chunk)
 
-    # Of what the hot path met before it knows the outcome: models write in tokens, which come again and again. Where it does
-    # not, these look. They also join the pieces from time to time.
+    # Of what the hot path met before it knows the outcome: models write in tokens, which come again and again.
+    # Where it does not, these look. They also join the pieces from time to time.
 
     def _is_whole(self, data: str) -> bool:
-        """Whether `data` is content of a JSON string as it stands: printable, no quote, no escape cut or to be mended."""
+        """Whether `data` is content of a JSON string as it stands: no quote, nothing to be mended, no escape cut."""
         if len(self._sink) > MANY:
             self._compact()
         if "\\" in data:

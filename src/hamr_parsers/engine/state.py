@@ -33,10 +33,14 @@ BLANKS: Final = re.compile(r"\s*")
 class Dialect:
     """What the engine needs to know of a family: its grammar, and the facts that no grammar can say.
 
-    Attributes: id: the family's id. grammar: None for a pass-through, whose text is content. bare: its calls
-        have no marker by nature, so an object with name and arguments is a call without tools known. untyped:
-        how a text value without a schema is read: as a "string", or as "json" if it parses. id_pattern: what
-        a model-given id must look like to be kept; None keeps any. new_id: makes an id.
+    Attributes:
+        id: the family's id.
+        grammar: None for a pass-through, whose text is content.
+        bare: its calls have no marker by nature, so an object with name and arguments is a call without tools
+            known.
+        untyped: how a text value without a schema is read: as a "string", or as "json" if it parses.
+        id_pattern: what a model-given id must look like to be kept; None keeps any.
+        new_id: makes an id.
     """
 
     id: str
