@@ -21,6 +21,7 @@ from .fuzz import blocks
 from .fuzz.case import Case, any_case
 from .fuzz.check import check, check_streams, time_out
 from .fuzz.draw import HypothesisDraw, RandomDraw
+from .fuzz.regressions import REGRESSIONS
 
 FAMILIES = blocks.families()
 EXAMPLES = 60
@@ -51,6 +52,14 @@ def _property(*rules: str, examples: int = EXAMPLES, draw_case: Callable[[Any, s
         return test
 
     return decorate
+
+
+# --- what was found once -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("what", "case"), REGRESSIONS, ids=[what for what, _ in REGRESSIONS])
+def test_a_find_of_the_fuzzer_stays_mended(what: str, case: Case) -> None:
+    check(case)
 
 
 # --- 1. chunk invariance -------------------------------------------------------------------------------------

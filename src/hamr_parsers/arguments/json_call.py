@@ -69,6 +69,7 @@ class JsonCallReader(JsonReader):
         status: "more" (all was read that can be), "announce", "failed" (`reason` says why), "done".
         name, call_id: of the call, from its announcement on. `source_id`: an id that came after the arguments.
         wrap_key: see `ObjectReader`; may be set at the announcement.
+        unquoted: the name stood without quotes.
         has_arguments: a key for the arguments was read.
         arguments_done: the arguments were read to their own end.
         marks: where the "name" and the "arguments" stand, as offsets of start and end in the whole input.
@@ -100,6 +101,7 @@ class JsonCallReader(JsonReader):
         "reason",
         "source_id",
         "status",
+        "unquoted",
         "wrap_key",
     )
 
@@ -115,6 +117,7 @@ class JsonCallReader(JsonReader):
         self.max_held = max_held
         self.wrap_key = "input"
         self.status = "more"
+        self.unquoted = False
         self.reason = ""
         self.name: str | None = None
         self.call_id: str | None = None
@@ -291,6 +294,7 @@ class JsonCallReader(JsonReader):
             elif c.isalpha() or c == "_":
                 self._note("unquoted-value", "a name without quotes", pos, pos)
                 self._quote_open = ""
+                self.unquoted = True
                 self._from = self.base + pos
             else:
                 return self._fail("the name is no string", pos)

@@ -147,6 +147,8 @@ class Between(Moves):
             call.name = (head if colon and tail.isdigit() else text).removeprefix("functions.")
         else:
             call.name = text
+        if text.isdigit():  # `[TOOL_CALLS] 42` is an answer
+            return self._settings.tools is not None and bool(self._settings.tools.declared(text))
         return not any(s.doubtful for s in self._starts) or self._may_call(call.name)
 
     def _meanings(self) -> frozenset[str]:
@@ -221,8 +223,8 @@ class Between(Moves):
                 tools = self._settings.tools
                 tool = tools.tool(call.name) if tools is not None else None
                 reader.wrap_key = (tool.only_required if tool else None) or "input"
-                if not self._announce():
-                    self._fail(self._base + new)
+                if reader.unquoted and not (tool or reader.has_arguments) or not self._announce():
+                    self._fail(self._base + new)  # a word without quotes is a name only if something else says so
                 return new
             if status == "failed" or (final and not reader.done):
                 self._fail(self._base + new)

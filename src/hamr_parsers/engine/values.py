@@ -50,6 +50,12 @@ class Values(Claims):
         assert node is not None
         scan = node.value_scan
         at = pos
+        if scan.trigger and not final and buf.find(scan.trigger, pos) < 0:
+            # no marker is here: at most the newline before one stands at the end
+            end = len(buf) - (buf.endswith("\n", pos) and "\n" in scan.first)
+            self._value_text(buf[pos:end], pos)
+            self._wait = True
+            return end
         while True:
             found = scan.search.search(buf, at)
             if found is None:

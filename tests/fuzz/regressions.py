@@ -1,0 +1,108 @@
+"""What the fuzzer found, as cases to check again: each was once broken.
+
+Theory. A find is shrunk by the fuzzer and pasted here when it is fixed, with a word on what was wrong and without
+`cuts`, so that all cuttings are compared again. `tests/test_contracts.py` replays them with all rules. Finds that a
+unit test says better belong there and not here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from .case import Case
+
+_NAMED: Final[dict[str, Any]] = {"type": "function", "function": {"name": "deep.tool-1:x"}}
+
+REGRESSIONS: Final[tuple[tuple[str, Case], ...]] = (
+    # --- the end of the text ---
+    (
+        "a marker that the text cuts off",
+        Case("auto", "<tool_cal", options={"max_held": 100}, finish_reason="length"),
+    ),
+    (
+        "a role header that the text cuts off, behind a fence line",
+        Case(
+            "llama3_json",
+            "\n```<|start_header_id|>user<|end_heade",
+            tools="none",
+            options={
+                "recovery": "lenient",
+                "max_held": 16,
+                "prompt": "<|im_start|>assistant\n<think>\n\n</think>\n\n",
+            },
+        ),
+    ),
+    ("a backslash as the last character, behind a turn's end", Case("llama3_json", "<|eot_id|>{\\")),
+    ("a list of calls that is cut off", Case("llama3_json", "[get_weather(),a")),
+    # --- blanks ---
+    (
+        "blanks begin a text value",
+        Case("qwen3_coder", "<function=a<parameter=a>\n\n#", options={"recovery": "lenient"}),
+    ),
+    ("blanks begin a value of unknown type", Case("auto", "<function=get_weather<parameter=a>\n\na")),
+    (
+        "a blank that Python knows and JSON does not",
+        Case("mistral", "\ufeff", options={"recovery": "lenient"}),
+    ),
+    ("nothing but such a blank", Case("auto", "\xa0", options={"max_held": 500})),
+    ("nothing but blanks, more than may be held", Case("auto", " " * 18, options={"max_held": 17})),
+    ("nothing but newlines, more than may be held", Case("llama3_json", "\n" * 18, options={"max_held": 17})),
+    (
+        "blanks in a reasoning block that the prompt opened",
+        Case(
+            "mistral",
+            "\n     ",
+            options={"starts_in_reasoning": True, "calls_in_reasoning": "text"},
+            finish_reason="tool_calls",
+        ),
+    ),
+    (
+        "newlines alone, strictly read",
+        Case("qwen3_coder", "\n\n", tools="none", options={"recovery": "strict"}),
+    ),
+    # --- starts that fail ---
+    ("a brace on a line of its own, in two channels", Case("qwen3_coder", "<\n{\n>", switches=(4,))),
+    ("a closer in place of a key", Case("qwen3_coder", "<tool_call><function=a<parameter=</parameter>")),
+    ("an object in place of a name", Case("qwen3_coder", "<function=\n{\n</function>")),
+    ("junk and an object in an envelope", Case("auto", "<tool_call>>\n{\n</tool_call>")),
+    ("a declared name in prose", Case("llama3_json", "``aaaa(a")),
+    ("a list that holds no call", Case("llama3_json", "[et_wget_weathec]", options={"max_held": 16})),
+    ("a forced list that is none", Case("hermes", "[a", options={"tool_choice": "required"})),
+    ("a forced call that is none", Case("qwen3_coder", "[a", options={"tool_choice": _NAMED})),
+    # --- boundaries of arguments ---
+    ("a literal where parameters stand", Case("auto", "<function=set_opts>NULL\n>")),
+    (
+        "a number and the end of the turn",
+        Case("qwen3_coder", "<function=a>0<|im_start|>tool", options={"recovery": "lenient"}),
+    ),
+    ("junk behind a string", Case("mistral", '[TOOL_CALLSa[ARGS]{"aaaa"aaaaa]aa')),
+    ("a string in single quotes in place of an object", Case("mistral", "[TOOL_CALLSa'{}")),
+    ("an array that begins a value", Case("qwen3_coder", "<function=set_opts<parameter=tags>[")),
+    ("an object that begins a value", Case("qwen3_coder", "<function=set_opts<parameter=opts>{")),
+    (
+        "a newline and nearly a closer, behind an object",
+        Case("hermes", '{"name": "aaaaa", "args": {}\n</aa', options={"recovery": "lenient"}),
+    ),
+    (
+        "escapes in a call that strict reading leaves to the text",
+        Case(
+            "hermes",
+            'the SELECT * FROM t;\n```tool_code\n<div class="a">&amp;</div><tool_call>\n{"name": "now", '
+            '"arguments": {"days": "\\\\/the will | a',
+            tools="none",
+            options={"recovery": "strict", "max_held": 500, "max_depth": 4},
+        ),
+    ),
+    # --- names ---
+    ("a quote in a name, escaped", Case("llama3_json", '{name:"\\""', tools="unknown")),
+    # --- fences ---
+    (
+        "more backticks behind a call than before it",
+        Case("mistral", "```\n[TOOL_CALLSa{}````", options={"recovery": "lenient"}),
+    ),
+    ("the same, of a bare call", Case("auto", '```json\n{name:"get_weather"}````')),
+    # --- two channels ---
+    ("a closer of reasoning in the content's channel", Case("auto", "<a</think>", switches=(1, 2))),
+    ("the same behind words", Case("qwen3_coder", "aa</think>", switches=(1, 2))),
+)
+"""What was wrong, and a case in which it was."""
