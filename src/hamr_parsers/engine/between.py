@@ -224,7 +224,9 @@ class Between(Moves):
                 tool = tools.tool(call.name) if tools is not None else None
                 reader.wrap_key = (tool.only_required if tool else None) or "input"
                 if reader.unquoted and not (tool or reader.has_arguments) or not self._announce():
-                    self._fail(self._base + new)  # a word without quotes is a name only if something else says so
+                    self._fail(
+                        self._base + new
+                    )  # a word without quotes is a name only if something else says so
                 return new
             if status == "failed" or (final and not reader.done):
                 self._fail(self._base + new)
@@ -284,7 +286,8 @@ class Between(Moves):
         at = end - sum(note[1] for note in spans[self._noted :])
         del spans[self._noted :]
         for kind, start, stop in sorted(marks, key=lambda mark: mark[1]):
-            if at <= start <= stop <= end:
+            start = max(start, at)  # the prompt may have begun it
+            if start <= stop <= end:
                 self._span("markup", start - at)
                 self._span(kind, stop - start)
                 at = stop

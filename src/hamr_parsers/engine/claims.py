@@ -40,7 +40,8 @@ class Claims(State):
         self._call = self._reader = None
         self._node = start.node
         segments = self._segments[start.segment :]
-        noted = Diagnostic("failed-start", "this began like a tool call and is none", start.offset, offset)
+        message = "this began like a tool call and is none"
+        noted = Diagnostic("failed-start", message, max(start.offset, 0), max(offset, 0))
         if self._starts:  # an item of an envelope that is unproven itself
             for segment in segments:
                 segment.failed = True
@@ -123,7 +124,7 @@ class Claims(State):
             fence = starts[0].fence
             self._unopened = starts[0].unopened
             if self._unopened:
-                offset = starts[0].offset
+                offset = max(starts[0].offset, 0)
                 notes.insert(0, Diagnostic("missing-opener", "a call without its opener", offset, offset))
             starts.clear()
             self._segments.clear()

@@ -31,7 +31,7 @@ import re
 from typing import Any, Final
 
 from ..arguments.tagged import LONG, escape
-from ..events import Event, ToolCallDelta
+from ..events import Event, ToolCallDelta, ToolCallEnd, ToolCallStart
 from .boundary import WINDOW
 from .flow import MANY
 from .free_text import FreeText
@@ -216,6 +216,7 @@ class Machine(FreeText):
             return []
         events: list[Event] = []
         self._events = events
+        self._give_early()
         self._leave()
         self._final_reason = finish_reason
         if self._channel_now() != self._fed_channel:
@@ -303,6 +304,7 @@ class Machine(FreeText):
             raise TypeError(f"a chunk must be str or bytes, not {type(chunk).__name__}")
         events: list[Event] = []
         self._events = events
+        self._give_early()
         self._leave()
         if self._channel_now() != self._fed_channel:
             self._switch_channel()
@@ -344,10 +346,24 @@ class Machine(FreeText):
                 idle = 0
             else:
                 idle += 1
-                assert idle < 32, "the parser stands still"
+                if idle == 32:  # never seen; but no text may make a parser stand still
+                    new = self._force(buf, new)
             pos = new
         self._buf = buf[pos:]
         self._base += pos
+
+    def _force(self, buf: str, pos: int) -> int:
+        """Give up on whatever is open, and read one character as text."""
+        while self._starts:
+            self._fail(self._base + pos)
+        if self._call is not None:
+            self._end_cut(pos)
+        assert self._node is not None
+        self._node = self._node.unwound
+        self._enter()
+        self._diagnose("stalled", "the parser could not go on here", self._base + pos, self._base + pos)
+        self._text(buf[pos : pos + 1])
+        return min(pos + 1, len(buf))
 
     def _waits(self) -> bool:
         return self._wait
@@ -400,8 +416,14 @@ class Machine(FreeText):
                     self._mode = VALUE_JSON
 
     def _prefill(self, text: str) -> None:
-        """Read what the prompt wrote of the answer, so that the output goes on from there; it is not given out."""
+        """Read what the prompt wrote of the answer, so that the output goes on from there.
+
+        Its text is not given out, since the model did not write it; but of a call that it began the whole is.
+        """
         self._run(self._buf + text, False)
+        self._early = [e for e in self._events if isinstance(e, ToolCallStart | ToolCallDelta | ToolCallEnd)]
+        for segment in self._segments:
+            segment.text = ""
         self._base -= len(text)
         for start in self._starts:
             start.offset -= len(text)
@@ -418,7 +440,16 @@ class Machine(FreeText):
         self._diagnostics.clear()
         if self._spans is not None:
             self._spans.clear()
-        self._set_mode()
+            for segment in self._segments:
+                segment.span = None
+        if not self._early:
+            self._set_mode()
+
+    def _give_early(self) -> None:
+        """Tell of the call that the prompt began."""
+        if self._early:
+            self._events += self._early
+            self._early = []
 
     def _finish(self) -> None:
         """No more text: close what is open."""

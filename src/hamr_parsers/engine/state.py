@@ -83,6 +83,7 @@ class State:
         "_decoder",
         "_diagnostics",
         "_dialect",
+        "_early",
         "_event",
         "_events",
         "_fed_channel",
@@ -181,6 +182,7 @@ class State:
         self._decoder: codecs.IncrementalDecoder | None = None
         self._diagnostics: list[Diagnostic] = []
         self._events: list[Event] = []
+        self._early: list[Event] = []  # of a call that the prompt began; given out with the first chunk's
         self._sink: list[str] = []
         self._search: Any = None
         self._spans: list[list[Any]] | None = [] if settings.trace else None
@@ -305,7 +307,7 @@ class State:
                 call.compact()
 
     def _diagnose(self, code: str, message: str, start: int, end: int) -> None:
-        self._report(Diagnostic(code, message, start, end))
+        self._report(Diagnostic(code, message, max(start, 0), max(end, 0)))
 
     def _report(self, diagnostic: Diagnostic) -> None:
         """A diagnostic: of the pending start (it vanishes with it), of the open call, or of the text."""
