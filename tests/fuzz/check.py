@@ -572,8 +572,12 @@ def copies(seen: Observed) -> None:
 
 
 def _without_arguments(events: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """An end event without the arguments: the deltas told them, and a parser that keeps nothing may leave them out."""
-    return [(*e[:2], (*e[2][:3], *e[2][4:])) if e[0] == "tool_call_end" else e for e in events]
+    """End events without what was told before: a parser that keeps nothing may leave out the arguments, and
+    diagnostics beyond the first thousand of a call.
+    """
+    return [
+        (*e[:2], (*e[2][:3], *e[2][4:7], e[2][7][:1000])) if e[0] == "tool_call_end" else e for e in events
+    ]
 
 
 def collect(seen: Observed) -> None:

@@ -22,6 +22,9 @@ from .check import RULES, Finding, check, check_streams
 from .draw import RandomDraw
 from .shrink import shrink
 
+LONG = 4_000
+"""Cases whose text is longer are not printed."""
+
 STREAMING = 16
 """One input of so many is preceded by a text that must stream."""
 
@@ -95,6 +98,12 @@ def _job(number: int, options: argparse.Namespace, names: list[str], out: Any) -
     out.put(("count", inputs, characters))
 
 
+def _shown(case: str, seed: int) -> str:
+    if len(case) > LONG:
+        return f"# a long text; make it smaller with --input {seed} --shrink 600"
+    return f"check({case})"
+
+
 def _one(options: argparse.Namespace, names: list[str]) -> int:
     """Check one input again."""
     found = 0
@@ -153,7 +162,9 @@ def main() -> int:
             first = not found[rule, family]
             found[rule, family] += 1
             if not again and first:
-                print(f"\n# {family}, rule {rule}, input {seed}: {detail}\ncheck({case})\n", flush=True)
+                print(
+                    f"\n# {family}, rule {rule}, input {seed}: {detail}\n{_shown(case, seed)}\n", flush=True
+                )
             if options.first:
                 for job in jobs:
                     job.terminate()

@@ -8,9 +8,8 @@ of a JSON object at any time.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from ..arguments.tagged import TextValue, escape
 from ..events import Diagnostic
@@ -18,7 +17,10 @@ from ..events import Diagnostic
 __all__ = ["OpenCall"]
 
 
-ESCAPES: Final = re.compile(r"\\(?:u[0-9a-f]{4}|.)")
+def unescaped_length(text: str) -> int:
+    """How many characters the content of a JSON string stands for, as `escape` writes it."""
+    text = text.replace("\\\\", "_")
+    return len(text) - text.count("\\") - 4 * text.count("\\u")
 
 
 class Tally(list[str]):
@@ -34,7 +36,7 @@ class Tally(list[str]):
     def append(self, text: str) -> None:
         self.characters += len(text)
         if "\\" in text:
-            self.surplus += len(text) - len(ESCAPES.sub("x", text))
+            self.surplus += len(text) - unescaped_length(text)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Tally, (), {"characters": self.characters, "surplus": self.surplus})
@@ -105,7 +107,7 @@ class OpenCall:
         if isinstance(pieces, Tally):
             return pieces.characters - mark - (pieces.surplus if escaped else 0)
         text = "".join(pieces[mark:])
-        return len(ESCAPES.sub("x", text)) if escaped and "\\" in text else len(text)
+        return unescaped_length(text) if escaped else len(text)
 
     def opening(self) -> str:
         """What stands before the first character of the current member's value."""

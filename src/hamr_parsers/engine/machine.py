@@ -39,6 +39,7 @@ from .state import (
     FENCE,
     FREE,
     OTHER,
+    PLAIN,
     READER,
     SLOW,
     STRING,
@@ -54,8 +55,8 @@ __all__ = ["Dialect", "Machine", "Settings"]
 
 _WINDOW_SIZE: Final = 1 << 16  # longer chunks are read in windows of this size
 _TOKEN: Final = 16  # characters; longer pieces are not remembered
-_MEMO: Final = 1 << 15  # pieces that are remembered of a kind
-_WHOLE: set[str] = set()  # see `_is_whole`
+_MEMO: Final = 1 << 15  # pieces of a kind that are remembered, the first to come
+_WHOLE: dict[str, bool] = {}  # see `_is_whole`
 _CONTENT: Final = re.compile(r"""(?:[ !#-\[\]-~]|\\["\\/bfnrt])*+""")
 _new = object.__new__
 
@@ -81,20 +82,28 @@ class Machine(FreeText):
         mode = self._mode
         data: Any = chunk  # bytes make the first operation of each branch fail, which costs strings nothing
         try:
-            if mode == STRING:
-                reader = self._reader
-                node = reader.node
-                if node is not None and node.plain and (data in _WHOLE or self._is_whole(data)):
-                    text = data
-                else:
-                    text = reader.fast(data) if len(data) <= LONG else None
-                if text:
+            if mode == PLAIN:  # in a string, nothing held: what is whole passes, and the place stays the same
+                whole = _WHOLE.get(data)
+                if whole is None:
+                    whole = self._is_whole(data)
+                if whole:
                     delta = _new(ToolCallDelta)
                     delta.index = self._index
-                    delta.arguments = text
-                    self._sink.append(text)
+                    delta.arguments = data
+                    self._sink.append(data)
                     return [delta]
+            if mode <= STRING:
+                reader = self._reader
+                text = reader.fast(data) if len(data) <= LONG else None
                 if text is not None:
+                    node = reader.node
+                    self._mode = PLAIN if node is not None and node.plain else STRING
+                    if text:
+                        delta = _new(ToolCallDelta)
+                        delta.index = self._index
+                        delta.arguments = text
+                        self._sink.append(text)
+                        return [delta]
                     return []
             elif mode == FREE:
                 if self._pend:
@@ -121,11 +130,14 @@ class Machine(FreeText):
                 if self._pend:
                     data = self._pend + data
                     self._pend = ""
-                text = self._memo.get(data)
-                if text is None:
-                    text = self._plain_value(data)
-                    if text is None:
+                known = self._memo.get(data)
+                if known is None:
+                    known = self._plain_value(data)
+                    if known is None:
                         return self._slow(data)
+                text, tail = known
+                if tail:
+                    self._pend = tail
                 if text:
                     delta = _new(ToolCallDelta)
                     delta.index = self._index
@@ -156,15 +168,12 @@ class Machine(FreeText):
         if len(self._sink) > MANY:
             self._compact()
         if "\\" in data:
-            if _CONTENT.fullmatch(data) is None:
-                return False
-        elif '"' in data or not data.isprintable():
-            return False
-        if len(data) <= _TOKEN:
-            if len(_WHOLE) > _MEMO:
-                _WHOLE.clear()
-            _WHOLE.add(data)
-        return True
+            whole = _CONTENT.fullmatch(data) is not None
+        else:
+            whole = '"' not in data and data.isprintable()
+        if len(data) <= _TOKEN and len(_WHOLE) < _MEMO:
+            _WHOLE[data] = whole
+        return whole
 
     def _plain_text(self, data: str) -> tuple[str, str] | None:
         """Free text without markers: what can be given out, and the blanks or beginning of a marker behind it.
@@ -182,29 +191,26 @@ class Machine(FreeText):
         known = (body, data[len(body) :])
         if len(known[1]) > WINDOW:
             return None
-        if len(data) <= _TOKEN:
-            if len(self._memo) > _MEMO:
-                self._memo.clear()
+        if len(data) <= _TOKEN and len(self._memo) < _MEMO:
             self._memo[data] = known
         return known
 
-    def _plain_value(self, data: str) -> str | None:
-        """The JSON form of a piece of a text value; None where a marker may stand in it."""
+    def _plain_value(self, data: str) -> tuple[str, str] | None:
+        """The JSON form of a piece of a text value, and the beginning of a marker behind it; None where one may stand."""
         if len(self._sink) > MANY:
             self._compact()
-        found = self._search(data)
-        if found is not None:
-            at = found.start()
-            if len(data) - at > 3:
-                return None
-            self._pend = data[at:]
-            return escape(data[:at])
-        text = data if data.isprintable() and '"' not in data and "\\" not in data else escape(data)
-        if len(data) <= _TOKEN:
-            if len(self._memo) > _MEMO:
-                self._memo.clear()
-            self._memo[data] = text
-        return text
+        body, tail = data, ""
+        if not self._trigger or self._trigger in data or "\n" in data:
+            found = self._search(data)
+            if found is not None:
+                at = found.start()
+                if len(data) - at > 3:
+                    return None
+                body, tail = data[:at], data[at:]
+        text = body if body.isprintable() and '"' not in body and "\\" not in body else escape(body)
+        if len(data) <= _TOKEN and len(self._memo) < _MEMO:
+            self._memo[data] = (text, tail)
+        return text, tail
 
     def close(self, finish_reason: str | None = None) -> list[Event]:
         """The text is over; return what that caused. Calling it again does nothing.
@@ -240,11 +246,11 @@ class Machine(FreeText):
                 self._hold_blanks(pend[: len(pend) - len(self._buf)])
             if not self._settings.collect:
                 self._flow.compact()
-        elif mode in (STRING, VALUE_TEXT):
+        elif mode in (PLAIN, STRING, VALUE_TEXT):
             self._base += self._given(mode)
             if mode == VALUE_TEXT:
                 self._buf, self._pend = self._pend, ""
-            elif mode == STRING:
+            else:
                 self._base += self._reader.held - self._mark_held
 
     def _given(self, mode: int) -> int:
@@ -263,7 +269,7 @@ class Machine(FreeText):
             return
         call = self._call
         assert call is not None
-        if self._mode in (STRING, VALUE_TEXT):
+        if self._mode in (PLAIN, STRING, VALUE_TEXT):
             self._base += self._given(self._mode)
         call.compact()
         self._mark = call.mark()
@@ -402,6 +408,7 @@ class Machine(FreeText):
                 if not self._buf:
                     self._mark_held = self._reader.held
                     self._quick = self._reader
+                    # STRING finds out by itself that it may be PLAIN
                     self._mode = OTHER if self._reader_term in ("PY_ARGUMENTS", "TOKEN_ARGUMENTS") else STRING
             elif self._phase == VALUE and value is not None and call.key is None:
                 scan = node.value_scan

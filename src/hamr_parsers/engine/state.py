@@ -24,7 +24,7 @@ from .table import Node, start_node
 
 __all__ = ["Dialect", "Settings", "State"]
 
-SLOW, FREE, STRING, VALUE_TEXT, VALUE_JSON, OTHER = range(6)  # modes of the hot path
+PLAIN, STRING, FREE, VALUE_TEXT, VALUE_JSON, OTHER, SLOW = range(7)  # modes of the hot path
 TEXT, TIGHT, CAPTURE, VALUE, READER, FENCE, JUNK, CHOICE = range(8)  # phases
 BLANKS: Final = re.compile(r"\s*")
 
