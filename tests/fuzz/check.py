@@ -678,7 +678,8 @@ def policy(seen: Observed) -> None:
     if any(not c.complete for c in got.tool_calls) and not codes & {"cut", "too-deep", "max-held"}:
         seen.fail("policy", f"a cut call without a diagnostic: {sorted(codes)}")
     for call in got.tool_calls:
-        if len(call.name) > 256 or re.search(r"""[\s()\[\]{}"']""", call.name):
+        # a quote may stand in a JSON name, escaped: records of other projects have such tools
+        if len(call.name) > 256 or re.search(r"[\s()\[\]{}]", call.name):
             seen.fail("policy", f"name {call.name!r}")
 
 
