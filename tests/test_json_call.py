@@ -170,7 +170,7 @@ def call(
             continue
         rest += chunk
         feed(False)
-        assert reader.done or len(rest) <= 66
+        assert reader.done or len(rest) <= 74
     if not reader.done:
         feed(True)
     assert reader.done
@@ -229,13 +229,51 @@ def call(
             ["inner-quote"] * 4,
         ),
         ('{{"name": "f", "arguments": {"a": 1}}', "f", '{"a": 1}', ["junk"]),
+        ('{"name": "f", "arguments": {"a": "Oslo}}\n</c>', "f", '{"a": "Oslo"}', ["missing-quote"]),
+        ('{"name": "f", "arguments": {"a": "Oslo}}</c>', "f", '{"a": "Oslo"}', ["missing-quote"]),
+        (
+            '{"name": "f", "arguments": {"a": {"x": 1], "b": 3}}',
+            "f",
+            '{"a": {"x": 1}, "b": 3}',
+            ["wrong-closer"],
+        ),
+        (r'{"name":"f","arguments":{\"a\": \"x\"}}', "f", '{"a": "x"}', ["bad-escape"]),
+        (r"{\"name\": \"f\",\n\"arguments\": {\"a\": \"x\\n\"}}", "f", r'{"a": "x\n"}', ["bad-escape"]),
+        ('{"name": "f", "arguments": null, "parameters": {"a": 1}}', "f", '{"a": 1}', []),
+        ('{"arguments": null, "name": "f", "parameters": {"a": 1}}', "f", '{"a": 1}', []),
+        ('{"arguments": null, "name": "f"}', "f", "{}", []),
+        (
+            '{"name": "f", "arguments": {so be it}}',
+            "f",
+            '{"input": "so be it"}',
+            ["unquoted-key", "unquoted-value"],
+        ),
     ],
 )
 def test_calls(text: str, name: str, out: str, codes: list[str]) -> None:
     for cuts in [[], *every_cut(text)]:
         got = call(text, cuts)
         assert (got.status, got.name, got.text, got.codes, got.cut) == ("done", name, out, codes, False)
-        assert text[got.end :] in ("", "</c>")
+        assert text[got.end :].lstrip() in ("", "</c>")
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_the_arguments_are_the_first_level(depth: int) -> None:
+    fits = '{"a": ' + "[" * (depth - 1) + "1" + "]" * (depth - 1) + "}"
+    deep = '{"a": ' + "[" * depth + "1" + "]" * depth + "}"
+    wrapped = "[" * depth + "1" + "]" * depth
+    for text, cut in ((fits, False), (deep, True), (wrapped, True), (wrapped[1:-1], False)):
+        if text[0] not in "[{":
+            continue
+        got = read(text, (), lambda: ObjectReader(max_depth=depth))
+        assert (got.cut, "too-deep" in got.codes) == (cut, cut)
+        made = call('{"name": "f", "arguments": ' + text + "}", (), lambda: JsonCallReader(max_depth=depth))
+        assert (made.cut, "too-deep" in made.codes) == (cut, cut)
+    reader = JsonCallReader(max_depth=depth)
+    text = '{"name": "f", "arguments": ' + deep + "}"
+    pos = reader.feed(text, 0, True)
+    reader.feed(text, pos, True)
+    assert [d.message for d in reader.out if not isinstance(d, str)] == [f"nested deeper than {depth}"]
 
 
 def test_the_announcement_stands_before_the_arguments() -> None:

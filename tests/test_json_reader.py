@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hamr_parsers.arguments import json_nodes, json_reader
-from hamr_parsers.arguments.json_reader import JsonReader, duplicate_keys
+from hamr_parsers.arguments.json_reader import JsonReader, duplicate_keys, passes
 
 CLOSER = "</c>"
 
@@ -34,6 +34,9 @@ class Marker:
         if text.startswith(CLOSER, pos):
             return True
         return None if not final and CLOSER.startswith(text[pos:]) else False
+
+    def ends_turn(self, text: str, pos: int) -> bool:
+        return False
 
     def ends_string(self, text: str, pos: int, final: bool) -> bool | None:
         at = pos
@@ -100,7 +103,7 @@ def read(text: str, cuts: Sequence[int] = (), make: Callable[[], Any] = JsonRead
         join(stream, reader.out)
         reader.out.clear()
         rest, base = rest[pos:], base + pos
-        assert reader.done or len(rest) <= 66, "more was left unread than a decision may look at"
+        assert reader.done or len(rest) <= 74, "more was left unread than a decision may look at"
     if not reader.done:
         reader.base = base
         base += reader.feed(rest, 0, True)
@@ -390,4 +393,30 @@ def test_watching_pauses_at_keys_and_behind_values() -> None:
 
 def test_duplicate_keys() -> None:
     assert duplicate_keys('{"a": 1, "b": {"x": 1, "x": 2}, "a": [{"c": 1}, {"c": 1}], "a": 2}') == ["x", "a"]
-    assert duplicate_keys("[1]") == []
+    for text in ("[1]", '{"a": 1', "[" * 100_000, '{"a": ' + "7" * 5000 + "}"):
+        assert duplicate_keys(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "out", "closing"),
+    [
+        ('{"a": "x, ', '{"a": "x, ', '"}'),
+        ('{"a": "x}]', '{"a": "x}]', '"}'),
+        ('{"a": "x}', '{"a": "x', '"}'),
+        ('{"a": {"b": "x}', '{"a": {"b": "x}', '"}}'),
+        ('{"a": {"b": "x}}', '{"a": {"b": "x', '"}}'),
+        ('{"a": {"b": "x}}}', '{"a": {"b": "x}}}', '"}}'),
+    ],
+)
+def test_what_waits_at_the_end_of_a_string_stays_in_a_cut_one(text: str, out: str, closing: str) -> None:
+    """Unless it closes all: then it was meant to."""
+    make = lambda: JsonReader(Marker())  # noqa: E731
+    for cuts in [[], *every_cut(text)]:
+        got = read(text, cuts, make)
+        assert (got.text, got.closing, got.cut) == (out, closing, True)
+
+
+@pytest.mark.parametrize("text", ["a, ", "a}", "}}<", "x[1]"])
+def test_text_that_leaves_something_waiting_does_not_pass(text: str) -> None:
+    assert not passes(text)
+    assert passes(text + "y") == (text[-1] != "<")

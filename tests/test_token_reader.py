@@ -44,6 +44,9 @@ class Markers:
             return None if self.closer.startswith(have) else False
         return have == self.closer
 
+    def ends_turn(self, text: str, pos: int) -> bool:
+        return False
+
     def ends_string(self, text: str, pos: int, final: bool) -> bool | None:
         limit = pos + 48
         while pos < min(limit, len(text)) and text[pos] in "\r\n ":

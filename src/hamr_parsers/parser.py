@@ -188,7 +188,7 @@ class StreamParser(Machine):
 
 
 _LOCAL = frozenset(("_search", "_quick", "_memo", "_sink", "_event", "_dialect"))
-_SHARED = frozenset(("_dialect", "_settings", "_new_id", "_node", "_search", "_memo", "parser"))
+_SHARED = frozenset(("_dialect", "_settings", "_new_id", "_node", "_search", "_memo", "_home", "parser"))
 
 
 def _slots(cls: type) -> list[str]:

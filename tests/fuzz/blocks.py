@@ -247,7 +247,14 @@ def prose(draw: Draw) -> str:
     return "".join(draw.pick(WORDS) for _ in range(draw.number(1, 8)))
 
 
+def run(draw: Draw) -> str:
+    """One character over and over, about as often as some limit: of a window, a name, a marker."""
+    return draw.pick("n`\\\"'[{}<n9,(") * draw.pick((15, 17, 63, 64, 65, 160, 255, 256, 257, 300))
+
+
 def noise(draw: Draw) -> str:
+    if draw.chance(15):
+        return run(draw)
     kinds = (ODD_CHARACTERS, ESCAPES, PUNCTUATION, LITERALS)
     return "".join(draw.pick(draw.pick(kinds)) for _ in range(draw.number(1, 5)))
 

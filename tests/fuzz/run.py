@@ -1,14 +1,17 @@
 """`python -m tests.fuzz`: a long run of the fuzzer over the registered families.
 
 Theory. Each job is a process with its own seeds (job j of n takes the inputs j, j + n, ...), so a run is
-repeatable and `--seed` continues elsewhere. A finding is shrunk where it was found and printed as a test to
-paste; one for each rule and family, since the rest is mostly the same defect again. Exit 1 if anything was
-found.
+repeatable and `--seed` continues elsewhere. What a text means must not depend on what the process parsed before
+it, either: from time to time a new process parses the latest inputs in reverse order and must get the same (rule
+`afresh`; it takes many inputs, so it is here and not in check.py). A finding is shrunk where it was found and
+printed as a test to paste; one for each rule and family, since the rest is mostly the same defect again. Exit 1
+if anything was found.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import multiprocessing
 import queue
 import sys
@@ -18,12 +21,16 @@ from typing import Any
 
 from . import blocks
 from .case import Case, any_case
-from .check import RULES, Finding, check, check_streams
+from .check import RULES, Finding, Hang, Run, check, check_streams, plain_events, time_out
 from .draw import RandomDraw
 from .shrink import shrink
 
 LONG = 4_000
 """Cases whose text is longer are not printed."""
+
+AFRESH = "afresh"
+BATCH = 100
+"""Inputs after which a new process parses them again; doubled each time, up to 20 times as many."""
 
 STREAMING = 16
 """One input of so many is preceded by a text that must stream."""
@@ -56,12 +63,56 @@ def _check_number(family: str, seed: int, options: argparse.Namespace) -> int:
     return len(case.text)
 
 
+def _digest(family: str, seed: int) -> str:
+    """What the whole text of an input gives, in short."""
+    case = case_number(family, seed)
+    try:
+        with time_out(20):
+            events = plain_events(Run(case, case.cut_at(())).events, case.text)
+    except (Exception, Hang) as error:
+        return type(error).__name__
+    return hashlib.blake2b(repr(events).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def _digests_afresh(inputs: list[tuple[str, int]], out: Any) -> None:
+    out.send([_digest(*each) for each in reversed(inputs)][::-1])
+
+
+def _afresh(told: dict[tuple[str, int], str]) -> tuple[str, int] | None:
+    """The first of these inputs of which a new process, in reverse order, tells something else."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=_digests_afresh, args=(list(told), sender), daemon=True)
+    child.start()
+    sender.close()
+    try:
+        again = receiver.recv()
+    except EOFError:
+        return None  # it could not be started
+    finally:
+        child.join()
+    return next((each for each, digest in zip(told, again, strict=True) if told[each] != digest), None)
+
+
 def _job(number: int, options: argparse.Namespace, names: list[str], out: Any) -> None:
     end = time.monotonic() + options.seconds
     reported: set[tuple[str, str]] = set()
     inputs = characters = 0
-    told = time.monotonic()
+    last = time.monotonic()
     seed = options.seed + number
+    told: dict[tuple[str, int], str] = {}
+    batch = BATCH
+
+    def report(finding: Finding, family: str, seed: int) -> None:
+        key = (finding.rule, family)
+        again = key in reported
+        reported.add(key)
+        if not again and finding.case is not None and finding.rule != AFRESH:
+            left = max(2.0, min(options.shrink, end + options.shrink - time.monotonic()))
+            finding = shrink(finding, seconds=left)
+        shown = repr(finding.case or "...")
+        out.put(("finding", family, finding.rule, finding.detail, shown, seed, again))
+
     while time.monotonic() < end:
         for family in names:
             inputs += 1
@@ -69,30 +120,25 @@ def _job(number: int, options: argparse.Namespace, names: list[str], out: Any) -
                 characters += _check_number(family, seed, options)
             except Finding as finding:
                 characters += len(finding.case.text) if finding.case is not None else 0
-                key = (finding.rule, family)
-                again = key in reported
-                reported.add(key)
-                if not again and finding.case is not None:
-                    left = max(2.0, min(options.shrink, end + options.shrink - time.monotonic()))
-                    finding = shrink(finding, seconds=left)
-                out.put(
-                    (
-                        "finding",
-                        family,
-                        finding.rule,
-                        finding.detail,
-                        repr(finding.case or "..."),
-                        seed,
-                        again,
-                    )
-                )
+                report(finding, family, seed)
                 if options.first:
                     return
+            else:
+                told[family, seed] = _digest(family, seed)
             if time.monotonic() > end:
                 break
+        if len(told) >= batch:
+            batch = min(2 * batch, 20 * BATCH)
+            other = _afresh(told) if not options.rule or AFRESH in options.rule else None
+            told.clear()
+            if other is not None:
+                detail = "parsed by a new process, in another order, it means something else"
+                report(Finding(AFRESH, detail, case_number(*other)), *other)
+                if options.first:
+                    return
         seed += options.jobs
-        if time.monotonic() - told > 1:
-            told = time.monotonic()
+        if time.monotonic() - last > 1:
+            last = time.monotonic()
             out.put(("count", inputs, characters))
             inputs = characters = 0
     out.put(("count", inputs, characters))
@@ -124,7 +170,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60, help="how long (default 60)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
     parser.add_argument("--family", action="append", help="only this family (may be repeated; `auto` too)")
-    parser.add_argument("--rule", action="append", choices=RULES, help="only this rule (may be repeated)")
+    parser.add_argument(
+        "--rule", action="append", choices=[*RULES, AFRESH], help="only this rule (may be repeated)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="number of the first input (default 0)")
     parser.add_argument(
         "--input", type=int, help="only this input (the number that a finding was printed with)"

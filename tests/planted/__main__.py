@@ -59,7 +59,10 @@ def _try(patch: Path, clean: Path, options: argparse.Namespace) -> tuple[bool, f
             if find is None:
                 return False, used, done.stdout[-1000:] + done.stderr[-1000:]
             family, rule, number, _ = find.groups()
-            again = _fuzz(clean, "--input", number, "--family", family, "--shrink", 0)
+            if rule == "afresh":  # takes more than one input
+                again = _fuzz(clean, "--rule", rule, "--first", "--seconds", 10, "--seed", number)
+            else:
+                again = _fuzz(clean, "--input", number, "--family", family, "--shrink", 0)
             if again.returncode == 0:
                 return True, used, find[0]
             print(f"    ({rule} in {family}, input {number}, is open in the code itself)", flush=True)

@@ -19,7 +19,7 @@ from typing import Final
 
 from ..events import Diagnostic
 from .json_mend import Boundary
-from .json_nodes import Node, past, tree
+from .json_nodes import Node, past
 from .json_reader import JsonReader
 from .object_reader import LONE_HALF, Shape
 
@@ -33,6 +33,7 @@ IGNORED: Final = frozenset(("type",))
 _MAX_NAME = 256
 _BLANKS = re.compile(r"\s*+")
 _NAME_RUN = re.compile(r"""[^\s\x00-\x1f"'\\,\[\](){}<>]*+""")
+_NULL = re.compile(r"(?:null(?:\Z|\s{0,8}(?:\Z|(,)))|nul?\Z|n\Z)")
 _BARE_NAME = re.compile(r"[\w.\-:/]*+")
 _NO_NAMES = frozenset(("null", "none", "true", "false", "undefined", "nan"))
 _ESCAPE = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
@@ -83,7 +84,7 @@ class JsonCallReader(JsonReader):
         "_ended",
         "_from",
         "_given",
-        "_limit",
+        "_null",
         "_parked",
         "_phase",
         "_piece",
@@ -102,7 +103,6 @@ class JsonCallReader(JsonReader):
         "source_id",
         "status",
         "unquoted",
-        "wrap_key",
     )
 
     def __init__(
@@ -115,7 +115,6 @@ class JsonCallReader(JsonReader):
         super().__init__(boundary, max_depth + 1, watch=1)
         self.bare = bare
         self.max_held = max_held
-        self.wrap_key = "input"
         self.status = "more"
         self.unquoted = False
         self.reason = ""
@@ -137,6 +136,7 @@ class JsonCallReader(JsonReader):
         self._capture: list[str] = []
         self._buffer: list[str | Diagnostic] = []
         self._given = False
+        self._null = False
         self._shape: Shape | None = None
         self._parked: Node | None = None
 
@@ -241,11 +241,7 @@ class JsonCallReader(JsonReader):
     def _watch(self, level: int) -> None:
         """Pause at the members of this level from now on."""
         self.watch = level
-        self.max_depth = self._limit + level
-        stack = tree(self.max_depth, level, "[" in self._first).root
-        for kind in self._stack.path():
-            stack = stack.push(kind)
-        self._stack = stack
+        self._set_depth(self._limit + level)
 
     def _at_key(self, pos: int) -> int:
         key = self.key
@@ -255,7 +251,8 @@ class JsonCallReader(JsonReader):
         self._role = ""
         if key in NAMES and self.name is None:
             self._phase = "function" if key == "function" and self.watch == 1 else "name"
-        elif key in ARGUMENTS and not self.has_arguments:
+        elif key in ARGUMENTS and (not self.has_arguments or self._null):
+            self._null = False
             self.has_arguments = True
             self._phase = "before"
         elif key in IDS:
@@ -264,7 +261,7 @@ class JsonCallReader(JsonReader):
             if self.bare and not self.has_arguments:
                 return self._fail(f"a call has no {key!r}", pos)
             here = self.base + pos
-            self.out.append(Diagnostic("extra-key", f"a call has no {key!r}", here, here))
+            self.out.append(Diagnostic("extra-key", f"a call has no {key!r}", self._key_from, here))
             self.recovered = True
         return pos
 
@@ -285,7 +282,15 @@ class JsonCallReader(JsonReader):
             if pos >= n:
                 return self._fail("no name", pos) if final else pos
             c = text[pos]
-            if c in "\"'":
+            if c == "\\" and self._escaped:
+                if pos + 1 >= n:
+                    return self._fail("no name", pos) if final else pos
+                if text[pos + 1] != '"':
+                    return self._fail("the name is no string", pos)
+                self._quote_open = c
+                pos += 2
+                self._from = self.base + pos
+            elif c in "\"'":
                 if c == "'":
                     self._note("single-quotes", "a string in single quotes", pos, pos + 1)
                 self._quote_open = c
@@ -323,6 +328,12 @@ class JsonCallReader(JsonReader):
                 return self._fail("the name is not complete", pos) if final else pos
             c = text[pos]
             if c == self._quote_open:
+                if c == "\\":
+                    if pos + 1 >= n and not final:
+                        return pos
+                    if text[pos + 1 : pos + 2] != '"':
+                        return self._fail("a backslash in the name", pos)
+                    return self._named(pos, pos + 2)
                 return self._named(pos, pos + 1)
             if c == "\\":
                 m = _ESCAPE.match(text, pos)
@@ -410,6 +421,16 @@ class JsonCallReader(JsonReader):
             return pos
         if pos < len(text) and self._at(text, pos, final) is None:
             return pos
+        null = _NULL.match(text, pos) if not self._given else None
+        if null is not None:
+            if null[1] or null.end() < len(text):
+                # nothing yet: another key may bring the arguments
+                self._null = bool(null[1])
+            elif not final:
+                return pos
+        if self._null:
+            self._phase = "value"
+            return pos
         if self.name is not None and not self._announced:
             return self._announce(pos)
         if pos >= len(text):
@@ -418,6 +439,9 @@ class JsonCallReader(JsonReader):
             return pos if self.name is not None else self._fail("no name", pos)
         if text[pos] != "{":
             self._shape = Shape(self.wrap_key, self._limit, self.base + pos)
+            if text[pos] == "[":
+                # the object around it counts
+                self._set_depth(self.max_depth - 1)
         self._phase = "arguments"
         self._from = self.base + pos
         return pos
@@ -442,6 +466,8 @@ class JsonCallReader(JsonReader):
             self.marks.append(("arguments", self._from, self.base + pos))
         if ended:
             self.arguments_done = self.pause is not None
+            if shape is not None:
+                self._set_depth(self._limit + self.watch)
             self._given = True
             self._phase = "members"
             self._shape = None

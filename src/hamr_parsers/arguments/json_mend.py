@@ -34,7 +34,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from ..events import Diagnostic
-from .json_nodes import CLOSERS, ERROR, Node, Stack, past, tree
+from .json_nodes import CLOSERS, ERROR, MAX_TAIL, TAIL_ENDS, Node, Stack, past, tree
 
 __all__ = ["LOOK", "Boundary", "Mender"]
 
@@ -51,23 +51,35 @@ _JSON_BLANKS = re.compile(r"[ \t\n\r]*+")
 _KEY_WORD = re.compile(r'"[\w$.\- ]{0,40}+')
 _OPEN_KEY = re.compile(r"""["'][\w$.\-]++\s*+:\s*+["'{\[\-0-9tfnTFN]""")
 _IDENT = re.compile(r"[\w$.\-]*+")
+_ANY_KEY = re.compile(r"""(?:"[^"\n]{1,64}"|'[^'\n]{1,64}'|[\w$])\s{0,64}[:=]""")
+_WORDS = re.compile(r"[\w$.\-]++(?: [\w$.\-]++){0,7}+ ?+")
+"""A key of several words, without quotes."""
 _WORD = re.compile(r"\w*+")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+\Z")
 _LONG_NUMBER = re.compile(r"-?[0-9]*+(\.[0-9]*+)?+\Z")
 _DIGITS = re.compile(r"[0-9]*+(\.[0-9]*+)?+\Z")
 _FRACTION = re.compile(r"[0-9]*+()\Z")
 _ESCAPE = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
+_INNER_ESCAPE = re.compile(r'\\\\(?:\\["\\]|[/bfnrt]|u[0-9a-fA-F]{4})')
+_PARTIAL_INNER = re.compile(r"\\\\(?:\\|u[0-9a-fA-F]{0,3})?+\Z")
 _PARTIAL_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?+\Z")
 _HIGH = re.compile(r"\\u[dD][89abAB]")
 _PLAIN = {
     '"': re.compile(r'[^"\\\x00-\x1f]*+'),
     "'": re.compile(r"[^\"'\\\x00-\x1f]*+"),
 }
+_PLAIN_TAIL = re.compile(r'[^"\\\x00-\x1f,}\]]*+')
+_CLOSING_RUN = re.compile(r"[}\]]*+")
+_KEY_BEGINS = re.compile(r'"[\w$.\-][\w$.\- ]{0,40}"\s{0,4}:\s{0,4}(?:["{\[\-0-9]|true|false|null)')
 _BODY = {
     '"': re.compile(r'(?:[^"\\]|\\.)*+', re.DOTALL),
     "'": re.compile(r"(?:[^'\\]|\\.)*+", re.DOTALL),
 }
 _TO_QUOTE = {'"': re.compile(r'[^"\n]*+'), "'": re.compile(r"[^'\n]*+")}
+
+_BLANK_ESCAPES = frozenset("nrt")
+_ESCAPED_KEY = re.compile(r'(?:\\[nrt]|\s){0,16}\\"(?:[^"\\:\n]{0,40}\\"\s{0,8}(:)?)?')
+"""Behind the brace of an object that was escaped as a whole; group 1 if it is certain."""
 
 _SCALARS = {"true": "true", "false": "false", "null": "null", "none": "null", "undefined": "null"}
 _NOT_FINITE = frozenset(("nan", "infinity", "inf"))
@@ -87,6 +99,9 @@ class Boundary(Protocol):
 
     def at(self, text: str, pos: int, final: bool) -> bool | None:
         """Does a marker that ends the value stand at `pos`? None: more text is needed."""
+
+    def ends_turn(self, text: str, pos: int) -> bool:
+        """Is the marker at `pos` the end of the turn, and no closer?"""
 
     def ends_string(self, text: str, pos: int, final: bool) -> bool | None:
         """Does the raw newline at `pos`, inside a string, stand before a closer that is really one?"""
@@ -130,6 +145,14 @@ def _identkey(text: str, i: int, end: int, edge: bool | None, also: str = "") ->
     return edge if k >= end else text[k] in ":=" or text[k] in also
 
 
+def _objectlike(text: str, i: int, end: int, edge: bool | None) -> bool | None:
+    """Does an object with a quoted key begin at the brace at `i`?"""
+    k = past(_BLANKS, text, i + 1, end)
+    if k >= end:
+        return edge
+    return text[k] in "\"'" and _keylike(text, k, end, edge)
+
+
 def _literal(text: str, i: int, end: int, edge: bool | None) -> bool | None:
     """Does a literal, in whatever spelling, stand at `i`?"""
     k = past(_WORD, text, i, end)
@@ -150,6 +173,7 @@ class Mender:
         "_comma_at",
         "_deep",
         "_dotted",
+        "_escaped",
         "_first",
         "_floor",
         "_gap",
@@ -157,8 +181,10 @@ class Mender:
         "_hold",
         "_junk",
         "_key_at",
+        "_key_from",
         "_length",
         "_lex",
+        "_limit",
         "_mark",
         "_pend",
         "_quote",
@@ -177,6 +203,7 @@ class Mender:
         "pause",
         "recovered",
         "watch",
+        "wrap_key",
     )
 
     def __init__(self, boundary: Boundary | None = None, max_depth: int = 200, watch: int = 0) -> None:
@@ -191,6 +218,9 @@ class Mender:
         self.recovered = False
         self.pause: str | None = None
         self.key = ""
+        self.wrap_key = "input"
+        self._limit = max_depth
+        self._escaped = False
         self._first = boundary.first if boundary is not None else ""
         self._atom = _atom_pattern(self._first)
         self._bare = _bare_pattern(self._first)
@@ -208,6 +238,7 @@ class Mender:
         self._abs = 0
         self._quote = '"'
         self._key_at = 0
+        self._key_from = 0
         self._word: list[str] = []
         self._gap: list[str] = []
         self._deep = 0
@@ -216,6 +247,14 @@ class Mender:
         self._mark = 0
         self._length = 0
         self._dotted = False
+
+    def _set_depth(self, max_depth: int) -> None:
+        """Another limit, and the level that is watched, from here on; only the careful half may stand here."""
+        self.max_depth = max_depth
+        stack = tree(max_depth, self.watch, "[" in self._first).root
+        for kind in self._stack.path():
+            stack = stack.push(kind)
+        self._stack = stack
 
     # -- helpers ---------------------------------------------------------------------------------------
 
@@ -249,6 +288,8 @@ class Mender:
                 self.out.append(text[i:j])
             elif self._lex != "t":
                 self._hold.append(text[i:j])
+        elif self._escaped and text[i] == "\\" and text[i + 1 : i + 2] in _BLANK_ESCAPES:
+            j = i + 2
         elif text[i].isspace():
             j = i + 1
             self._mend("junk", "a blank that JSON does not know was dropped", i, j)
@@ -270,16 +311,23 @@ class Mender:
         if self._stack.depth == 0 and lex in ("t", "W", "G"):
             self.closing = "null"
         else:
-            quote = '"' if lex in ("S", "D", "U") and self._stack.depth >= floor else ""
+            quote = '"' if lex in ("S", "To", "D", "U") and self._stack.depth >= floor else ""
             self.closing = quote + self._stack.closers(floor)
         if lex == "J":
             self._end_junk(i)
         self._hold.clear()
         return i
 
-    def _marker(self, i: int) -> int:
-        """A marker stands at `i`: the value ends here, and what is open is closed."""
+    def _marker(self, text: str, i: int) -> int:
+        """A marker stands at `i`: the value ends here, and what is open is closed.
+
+        The end of the turn closes nothing but the outermost object: with a value open in it, the text was cut off.
+        """
         lex = self._lex
+        if self.boundary is not None and self.boundary.ends_turn(text, i):
+            level = self.watch + 1
+            if lex != "A" or self._stack.depth > level:
+                return self._cut_off(i)
         if lex == "t":
             self._mend("missing-value", "there is no value", i, i)
             self.out.append("null")
@@ -303,12 +351,12 @@ class Mender:
             self._mend("missing-value", "a key has no value: null", i, i)
             self._hold.append("null" if lex == "o" else ": null")
         elif lex in ("K", "I"):
-            self._mend("missing-value", "an unfinished key was dropped", i, i)
+            self._mend("missing-value", "an unfinished key was dropped", self._key_from - self._abs, i)
             self._hold.clear()
         self._flush()
 
     def _too_deep(self, i: int) -> int:
-        self._mend("too-deep", f"nested deeper than {self.max_depth}", i, i + 1)
+        self._mend("too-deep", f"nested deeper than {self._limit}", i, i + 1)
         return self._cut_off(i)
 
     # -- the loop --------------------------------------------------------------------------------------
@@ -327,7 +375,7 @@ class Mender:
                 if fast:
                     self.node = self._stack.node(lex)
                     return i
-            if i >= n and not final:
+            if not final and (i >= n or self._escaped and i == n - 1 and text[i] == "\\"):
                 return i
             j = steps[lex](self, text, i, final)
             if j < 0:
@@ -349,7 +397,7 @@ class Mender:
         if at is None:
             return MORE
         if at:
-            return self._marker(i)
+            return self._marker(text, i)
         c = text[i]
         lex = self._lex
         if c == '"' or c == "'":
@@ -360,6 +408,17 @@ class Mender:
             self._lex = "S"
             self._quote = c
             return i + 1
+        if c == "\\" and (self._escaped or lex != "t"):
+            if i + 1 >= len(text) and not final:
+                return MORE
+            if text[i + 1 : i + 2] == '"':
+                if not self._escaped:
+                    self._mend("bad-escape", "the quote of a string was escaped", i, i + 1)
+                self._hold.append('"')
+                self._flush()
+                self._lex = "S"
+                self._quote = "\\"
+                return i + 2
         if c == "{" or c == "[":
             if self._stack.depth >= self.max_depth:
                 return self._too_deep(i)
@@ -545,7 +604,7 @@ class Mender:
                     )
                     return self._end_bare(i + 1)
             elif c == "," and not self._deep:
-                ends = self._closes(text, i, final)
+                ends = self._stack.kind == "[" or self._closes(text, i, final)
                 if ends is None:
                     return MORE
                 if ends:
@@ -595,7 +654,7 @@ class Mender:
         if at is None:
             return MORE
         if at:
-            return self._marker(i)
+            return self._marker(text, i)
         c = text[i]
         in_object = self._stack.kind == "{"
         if c == ",":
@@ -639,7 +698,7 @@ class Mender:
             return i
         if c == "{" and self._stack.depth == 1:
             # the next object begins: nothing of this one will come
-            return self._marker(i)
+            return self._marker(text, i)
         return self._start_junk(i)
 
     def _comma(self, i: int) -> None:
@@ -780,15 +839,20 @@ class Mender:
             best.sort(key=lambda act: -self._survives(readings[act], text, i + 1, end))
         return best[0]
 
-    @staticmethod
-    def _survives(stack: Stack, text: str, i: int, end: int) -> int:
-        """How far the text is well-formed, if a value has just ended in these brackets."""
-        node = stack.node("A")
+    def _survives(self, stack: Stack, text: str, i: int, end: int) -> int:
+        """How far the text is well-formed, if a value has just ended in these brackets; furthest if all closes."""
+        whole = tree(self.max_depth, 0, False).root
+        for kind in stack.path():
+            whole = whole.push(kind)
+        node = whole.node("A")
         for j in range(i, end):
+            if node.stop:
+                j = past(_BLANKS, text, j, end)
+                return j if j < end and self._at(text[j:end], 0, False) is False else end + 1
             node = node[text[j]]
             if node is ERROR:
                 return j
-        return end
+        return end + node.stop
 
     @staticmethod
     def _cost(stack: Stack, run: list[str], follows: str) -> int:
@@ -809,6 +873,11 @@ class Mender:
 
     # -- keys ------------------------------------------------------------------------------------------
 
+    def _in_list(self) -> bool:
+        """Is the object that is open an element, of which nobody waits for the end?"""
+        outer = self._stack.pop()
+        return outer.kind == "[" and outer.depth > self.watch
+
     def _step_key(self, text: str, i: int, final: bool) -> int:
         """`k0` after `{`, `k` after a comma."""
         if i >= len(text):
@@ -820,9 +889,29 @@ class Mender:
         if at is None:
             return MORE
         if at:
-            return self._marker(i)
+            return self._marker(text, i)
         c = text[i]
         lex = self._lex
+        if c == "\\":
+            if lex == "k0" and not self._escaped:
+                end, edge = self._window(text, i, final)
+                m = _ESCAPED_KEY.match(text, i, end)
+                if (m is None or not m[1]) and edge is None:
+                    return MORE
+                if m is not None and m[1]:
+                    self._mend("bad-escape", "an object was escaped as if it stood in a string", i, i + 1)
+                    self._escaped = True
+                    return i
+            if self._escaped:
+                if i + 1 >= len(text) and not final:
+                    return MORE
+                if text[i + 1 : i + 2] == '"':
+                    self._key_at = len(self._hold)
+                    self._key_from = self._abs + i
+                    self._hold.append('"')
+                    self._lex = "K"
+                    self._quote = "\\"
+                    return i + 2
         if c == '"' or c == "'":
             end, edge = self._window(text, i, final)
             whole = _keylike(text, i, end, edge)
@@ -831,12 +920,14 @@ class Mender:
             if not whole and _OPEN_KEY.match(text, i, end):
                 self._mend("missing-quote", "the closing quote of a key was left out", i, i + 1)
                 self._key_at = len(self._hold)
+                self._key_from = self._abs + i
                 self._hold.append('"')
                 self._lex = "I"
                 return i + 1
             if c == "'":
                 self._mend("single-quotes", "a key in single quotes", i, i + 1)
             self._key_at = len(self._hold)
+            self._key_from = self._abs + i
             self._hold.append('"')
             self._lex = "K"
             self._quote = c
@@ -849,10 +940,22 @@ class Mender:
         if c == ":":
             self._mend("unquoted-key", "a key was left out", i, i)
             self._key_at = len(self._hold)
+            self._key_from = self._abs + i
             self._hold.append('""')
             self._lex = "c"
             return i
         end, edge = self._window(text, i, final)
+        if c == "{" and lex == "k" and self._in_list():
+            begins = _objectlike(text, i, end, edge)
+            if begins is None:
+                return MORE
+            if begins:
+                # the next object of a list
+                self._mend("missing-closer", "a } was left out", self._comma_at - self._abs, i)
+                self.out.append("}")
+                self._stack = self._stack.pop()
+                self._lex = "v"
+                return i
         if c == "{" and lex == "k0":
             k = past(_BLANKS, text, i + 1, end)
             if k >= end and edge is None:
@@ -863,12 +966,35 @@ class Mender:
         key = _identkey(text, i, end, edge, ",}")
         if key is None:
             return MORE
+        if not key:
+            k = past(_WORDS, text, i, end)
+            if k >= end and edge is None:
+                return MORE
+            if k > i and text[k : k + 1] == ":":
+                self._mend("unquoted-key", "a key without quotes", i, i)
+                self._key_at = len(self._hold)
+                self._key_from = self._abs + i
+                self._hold.append(f'"{text[i:k].rstrip()}"')
+                self._lex = "c"
+                return k
         if key:
             self._mend("unquoted-key", "a key without quotes", i, i)
             self._key_at = len(self._hold)
+            self._key_from = self._abs + i
             self._hold.append('"')
             self._lex = "I"
             return i
+        if lex == "k0" and self._stack.depth > self.watch and c != ":":
+            # nothing of the object must be lost: without a key in sight, it is the text of one member
+            k = text.find("}", i, end)
+            if not _ANY_KEY.search(text, i, end if k < 0 else k):
+                if k < 0 and edge is None:
+                    return MORE
+                name = json.dumps(self.wrap_key, ensure_ascii=False)
+                self._mend("unquoted-key", f"a value without key is taken as {name}", i, i)
+                self._hold.append(f"{name}: ")
+                self._lex = "o"
+                return i
         return self._start_junk(i)
 
     def _step_ident(self, text: str, i: int, final: bool) -> int:
@@ -895,7 +1021,7 @@ class Mender:
         if at is None:
             return MORE
         if at:
-            return self._marker(i)
+            return self._marker(text, i)
         c = text[i]
         j = i
         if c == ":":
@@ -933,7 +1059,22 @@ class Mender:
         is_key = self._lex == "K"
         sink: list[str] | list[str | Diagnostic] = self._hold if is_key else self.out
         quote = self._quote
-        j = past(_PLAIN[quote], text, i)
+        if quote == "\\":
+            return self._step_escaped(text, i, final)
+        plain = _PLAIN[quote]
+        if quote == '"' and not is_key and self._lex != "D":
+            if self._lex == "To":
+                # the rest of closers that are too many
+                j = past(_CLOSING_RUN, text, i)
+                if j > i:
+                    sink.append(text[i:j])
+                if j < n:
+                    self._lex = "S"
+                return j
+            if text[i] in ",}]":
+                return self._string_tail(text, i, final)
+            plain = _PLAIN_TAIL
+        j = past(plain, text, i)
         if j > i:
             sink.append(text[i:j])
             return j
@@ -993,6 +1134,106 @@ class Mender:
         sink.append(_CONTROL.get(c) or f"\\u{ord(c):04x}")
         return i + 1
 
+    def _string_tail(self, text: str, i: int, final: bool) -> int:
+        """At a comma or closer inside a string: does it stand behind a closing quote that was left out?"""
+        n = len(text)
+        stack = self._stack
+        if text[i] == ",":
+            j = i + 1
+            if stack.kind == "{":
+                if text[j : j + 1] == " ":
+                    j += 1
+                if j >= n and not final:
+                    return MORE
+                end, edge = self._window(text, i, final)
+                if text[j : j + 1] in ("\n", "\r"):
+                    j = past(_BLANKS, text, j, end)
+                    if j >= end and edge is None:
+                        return MORE
+                if j < end and text[j] == '"':
+                    closes = self._closes(text, j + 1, final, i)
+                    restarts = self._restarts(text, j, final, i) if closes is False else False
+                    if closes is None or restarts is None:
+                        return MORE
+                    if restarts:
+                        self._mend("missing-quote", "a closing quote was left out", i, i)
+                        self.out.append('"')
+                        self._value_done()
+                        return i
+            self.out.append(",")
+            return i + 1
+        j = past(_CLOSING_RUN, text, i)
+        depth = stack.depth
+        if depth <= MAX_TAIL and j - i <= depth:
+            if j >= n and not final:
+                return MORE
+            if j - i == depth and text[i:j] == stack.closers() and self.boundary is not None:
+                if j >= n:
+                    return self._cut_off(i)
+                ends: bool | None = False
+                if text[j] in "\n\r" or text[j] in TAIL_ENDS and text[j - 1] == "}":
+                    ends = self.boundary.ends_string(text, j, final)
+                if ends is None and not final:
+                    return MORE
+                if ends:
+                    self._mend("missing-quote", "a closing quote was left out", i, i)
+                    self.out.append('"')
+                    self._value_done()
+                    return i
+        self.out.append(text[i:j])
+        if j >= n:
+            self._lex = "To"
+        return j
+
+    def _step_escaped(self, text: str, i: int, final: bool) -> int:
+        """In a string whose quotes are escaped, as in a string that holds JSON: one level of escapes is undone."""
+        is_key = self._lex == "K"
+        sink: list[str] | list[str | Diagnostic] = self._hold if is_key else self.out
+        j = past(_PLAIN['"'], text, i)
+        if j > i:
+            sink.append(text[i:j])
+            return j
+        c = text[i]
+        if c != "\\":
+            if c in "\n\r" and self.boundary is not None:
+                at = self.boundary.ends_string(text, i, final)
+                if at is None and not final:
+                    return MORE
+                if at:
+                    self._mend("missing-quote", "a closing quote was left out", i, i)
+                    self._lex = "S"
+                    if is_key:
+                        self._lex = "K"
+                        self._tidy(i)
+                        self._lex = "A"
+                    else:
+                        sink.append('"')
+                        self._value_done()
+                    return i
+            sink.append('\\"' if c == '"' else _CONTROL.get(c) or f"\\u{ord(c):04x}")
+            return i + 1
+        if i + 1 >= len(text):
+            return self._cut_off(i) if final else MORE
+        if text[i + 1] == '"':
+            sink.append('"')
+            if is_key:
+                self._lex = "c"
+            else:
+                self._value_done()
+            return i + 2
+        if text[i + 1] != "\\":
+            # an escape of the outer level: the character that it means, written as JSON
+            return self._escape(text, i, final, sink)
+        # an escape of the inner level: its backslash, then what it escapes
+        m = _INNER_ESCAPE.match(text, i)
+        if m is not None:
+            sink.append("\\" + text[i + 2 : m.end()].replace("\\\\", "\\").replace('\\"', '"'))
+            return m.end()
+        if not final and _PARTIAL_INNER.match(text, i):
+            return MORE
+        sink.append("\\\\")
+        return i + 2
+
     def _escape(self, text: str, i: int, final: bool, sink: list[str] | list[str | Diagnostic]) -> int:
         m = _ESCAPE.match(text, i)
         if m is None:
@@ -1019,9 +1260,12 @@ class Mender:
         sink.append(text[i:j])
         return j
 
-    def _closes(self, text: str, i: int, final: bool) -> bool | None:
-        """Does a string (or a text without quotes) end before `i`? None: more text is needed."""
-        end, edge = self._window(text, i, final)
+    def _closes(self, text: str, i: int, final: bool, seen: int | None = None) -> bool | None:
+        """Does a string (or a text without quotes) end before `i`? None: more text is needed.
+
+        `seen`: where the lookahead began.
+        """
+        end, edge = self._window(text, i if seen is None else seen, final)
         stack = self._stack
         j = past(_BLANKS, text, i, end)
         if j >= end:
@@ -1078,7 +1322,14 @@ class Mender:
             if c in ",}]":
                 return True
             if stack.kind == "{":
-                return _keylike(text, j, end, edge) if c in "\"'" else _identkey(text, j, end, edge)
+                if c == "{" and self._lex != "D" and not closed and self._in_list():
+                    return _objectlike(text, j, end, edge)
+                if c not in "\"'":
+                    return _identkey(text, j, end, edge)
+                whole = _keylike(text, j, end, edge)
+                if not whole and self._lex == "S" and _OPEN_KEY.match(text, j, end):
+                    return True
+                return whole
             if c in _STARTS:
                 return True
             return _literal(text, j, end, edge)
@@ -1099,12 +1350,17 @@ class Mender:
             return _identkey(text, j, end, edge)
         return False
 
-    def _restarts(self, text: str, i: int, final: bool) -> bool | None:
-        """Is the quote at `i` the beginning of the next key, and all well-formed from there to the end?"""
-        end, edge = self._window(text, i, final)
+    def _restarts(self, text: str, i: int, final: bool, comma: int | None = None) -> bool | None:
+        """Is the quote at `i` the beginning of the next key?
+
+        If it is, all is well-formed from there to the end. Behind a comma (at `comma`, where the lookahead began)
+        a key and the beginning of its value are enough, if what can be seen is well-formed.
+        """
+        end, edge = self._window(text, i if comma is None else comma, final)
         k = past(_KEY_WORD, text, i, end)
         if k < end and text[k] != '"':
             return False
+        begins = comma is not None and _KEY_BEGINS.match(text, i, end) is not None
         node = self._stack.node("k")
         for j in range(i, end):
             node = node[text[j]]
@@ -1114,7 +1370,7 @@ class Mender:
                 j += 1
                 break
         else:
-            return None if edge is None else False
+            return None if edge is None else begins
         stack = node.stack
         while True:
             j = past(_BLANKS, text, j, end)
@@ -1146,5 +1402,6 @@ _STEPS = {
     "c": Mender._step_colon,
     "K": Mender._step_string,
     "S": Mender._step_string,
+    "To": Mender._step_string,
     "D": Mender._step_string,
 }

@@ -25,7 +25,19 @@ import re
 import sys
 from typing import Any
 
-__all__ = ["CLOSERS", "ERROR", "MEMO_CHUNK", "NOWHERE", "Node", "Stack", "Step", "past", "tree"]
+__all__ = [
+    "CLOSERS",
+    "ERROR",
+    "MAX_TAIL",
+    "MEMO_CHUNK",
+    "NOWHERE",
+    "TAIL_ENDS",
+    "Node",
+    "Stack",
+    "Step",
+    "past",
+    "tree",
+]
 
 MAX_STACKS = 1024
 MAX_MEMO = 8192
@@ -38,6 +50,11 @@ HEX = "0123456789abcdefABCDEF"
 LITERALS = ("true", "false", "null")
 WHOLE = frozenset(("0", "1", "f", "E", "=true", "=false", "=null", "N"))
 """Lexical states in which a number or literal may be over."""
+
+MAX_TAIL = 8
+"""How many closers may wait at the end of a string."""
+TAIL_ENDS = "<[|`"
+"""What may begin a marker behind closers that close an object and all in it."""
 
 CLOSERS = {"{": "}", "[": "]"}
 
@@ -146,8 +163,11 @@ class Node(dict[str, "Node"]):
         self.mark = 0
         self.safe: Node = self
         self.memo: dict[str, Step | None] = {}
-        if lex in ("S", "D", "A", "k0") or (lex == "v0" and not stack.tree.doubtful):
+        if lex in ("S", "D", "To", "A", "k0") or (lex == "v0" and not stack.tree.doubtful):
             self.mark = 1
+        elif lex == "S," or lex == "T1":
+            self.mark = 2
+            self.safe = stack.node("S")
         elif lex in ("k,", "v,"):
             self.mark = 2
             self.safe = stack.node("A")
@@ -236,6 +256,18 @@ ERROR: Node = _Sink("!", _nowhere)
 NOWHERE: Node = _Sink("", _nowhere)
 
 
+def _tail(stack: Stack, count: int, ch: str) -> Node:
+    """The node after `ch`, the closer number `count` in a row inside a string."""
+    if stack.depth > MAX_TAIL:
+        return stack.node("S")
+    if count > stack.depth:
+        return stack.node("To")
+    outer = stack
+    for _ in range(count - 1):
+        outer = outer.pop()
+    return stack.node(f"T{count}" if CLOSERS[outer.kind] == ch else "To")
+
+
 def _next(node: Node, ch: str) -> Node:
     """The node after `ch`; the grammar of JSON (RFC 8259), one state a paragraph."""
     lex = node.lex
@@ -252,7 +284,21 @@ def _next(node: Node, ch: str) -> Node:
             return stack.node("Aq")
         if ch == "\\":
             return stack.node("S\\")
+        if ch == ",":
+            return stack.node("S," if stack.kind == "{" else "S")
+        if ch == "}" or ch == "]":
+            return _tail(stack, 1, ch)
         return stack.node("S") if ch >= " " else ERROR
+    if lex == "S," or lex == "S, ":
+        # the comma may stand behind a closing quote that was left out
+        return stack.node("S, ") if ch == " " and lex == "S," else stack.node("S")[ch]
+    if lex[0] == "T":
+        # so may closers, if they close all; of too many (`To`) none does
+        if ch == "}" or ch == "]":
+            return node if lex == "To" else _tail(stack, int(lex[1:]) + 1, ch)
+        if ch in TAIL_ENDS and lex != "To" and int(lex[1:]) == stack.depth and stack.path()[0] == "{":
+            return ERROR
+        return stack.node("S")[ch]
     if lex == "K":
         if ch == '"':
             return stack.node("c")

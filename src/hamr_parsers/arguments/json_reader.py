@@ -19,9 +19,9 @@ from functools import lru_cache
 from typing import Any
 
 from .json_mend import Boundary, Mender
-from .json_nodes import ERROR, MEMO_CHUNK, NOWHERE, Node, past
+from .json_nodes import ERROR, MEMO_CHUNK, NOWHERE, Node, Stack, past
 
-__all__ = ["Boundary", "JsonReader", "duplicate_keys"]
+__all__ = ["Boundary", "JsonReader", "duplicate_keys", "passes"]
 
 RUN = 128
 """Texts longer than this are read in runs."""
@@ -29,14 +29,43 @@ NESTED = 3
 """How many brackets deep a member may be to be read as part of a run."""
 
 _W = r"[ \t\n\r]*+"
-_CHARS = r"""[^"\\\x00-\x1f]*+"""
-_STR = rf'''"{_CHARS}(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{{4}}){_CHARS})*+"'''
+_CHARS = r"""[^"\\\x00-\x1f}]*+"""
+_CLOSER = r"}(?![<\[|`])"
+_STR = rf'''"{_CHARS}(?:(?:{_CLOSER}|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{{4}})){_CHARS})*+"'''
 _NUM = r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++(?:[eE][+-]?[0-9]++)?+|[eE][+-]?[0-9]++)?+"
 _SCALAR = rf"(?:{_NUM}|true|false|null)"
 _PAIR = r"u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _SINGLE = r"u(?:[0-9a-ce-fA-CE-F][0-9a-fA-F]|[dD][0-7])[0-9a-fA-F]{2}"
-_STRING = re.compile(rf"""{_CHARS}(?:\\(?:["\\/bfnrt]|{_SINGLE}|{_PAIR}){_CHARS})*+""")
-"""The inside of a string, up to a quote, an escape that is incomplete or none, or a lone half of a pair."""
+_STRING = re.compile(rf"""{_CHARS}(?:(?:{_CLOSER}|\\(?:["\\/bfnrt]|{_SINGLE}|{_PAIR})){_CHARS})*+""")
+"""The inside of a string, up to a quote, an escape that is incomplete or none, a lone half of a pair, or a closer
+before what may be a marker."""
+_TAILED = re.compile(r"}[<\[|`]|(?:[}\]]|, ?)\Z")
+
+
+def passes(text: str) -> bool:
+    """Whether well-formed `text` from inside a string leaves nothing that must wait for what follows."""
+    return _TAILED.search(text) is None
+
+
+_WHOLE: dict[str, bool] = {}
+"""Chunks that were met inside strings: do they pass as they are? Models write in tokens, which come again."""
+MAX_WHOLE = 1 << 15
+
+
+def _is_whole(chunk: str) -> bool:
+    whole = not ("\\" in chunk or '"' in chunk or not chunk.isprintable()) and passes(chunk)
+    if len(chunk) <= MEMO_CHUNK and len(_WHOLE) < MAX_WHOLE:
+        _WHOLE[chunk] = whole
+    return whole
+
+
+def _before_tail(text: str, start: int, end: int) -> int:
+    """Where the comma or closers begin that end the text of a string at `end`."""
+    if text.endswith((",", ", "), start, end):
+        return text.rindex(",", start, end)
+    while end > start and text[end - 1] in "}]":
+        end -= 1
+    return end
 
 
 @lru_cache(maxsize=1)
@@ -66,14 +95,14 @@ def _run_patterns() -> dict[str, re.Pattern[str]]:
 _RUNS = frozenset(("A", "Aq", "k0", "v0"))
 
 
-def _run(node: Node, text: str, i: int) -> tuple[Node, int, int]:
-    """Read as many whole members as stand at `i`: the node behind them, its place, and the last safe place."""
+def _run(node: Node, text: str, i: int) -> tuple[Node, int, int, Node]:
+    """Read as many whole members as stand at `i`: the node behind them, its place, the last safe place, its node."""
     stack = node.stack
     if node.stop or stack.depth + NESTED > stack.tree.max_depth:
-        return node, i, i
+        return node, i, i, node
     j = past(_run_patterns()[node.lex + stack.kind], text, i)
     if j == i:
-        return node, i, i
+        return node, i, i, node
     # closers that stand behind the quote of a string wait with it
     at = j
     c = text[at - 1]
@@ -81,13 +110,14 @@ def _run(node: Node, text: str, i: int) -> tuple[Node, int, int]:
         at -= 1
         c = text[at - 1]
     if c == '"':
-        return stack.node("Aq"), j, at - 1
-    return stack.node("A"), j, j
+        safe = _string_node(stack, text, at - 1, j)
+        return stack.node("Aq"), j, _before_tail(text, i, at - 1), safe
+    node = stack.node("A")
+    return node, j, j, node
 
 
-def _string_node(node: Node, text: str, at: int, end: int) -> Node:
-    """The node before the closing quote at `at`, if `node` is the one at `end` and only closers stand between."""
-    stack = node.stack
+def _string_node(stack: Stack, text: str, at: int, end: int) -> Node:
+    """The node before the closing quote at `at`, if `stack` is open at `end` and only closers stand between."""
     for k in range(end - 1, at, -1):
         c = text[k]
         if c == "}":
@@ -123,13 +153,23 @@ class JsonReader(Mender):
         parts = (self._held, self._hold, self._word, self._gap)
         return len(self._pend) + sum(len(piece) for part in parts for piece in part)
 
+    @property
+    def in_string(self) -> bool:
+        """Whether the next character stands in a string, as far as the text that was read tells."""
+        node = self.node
+        return node.plain if node is not None else self._lex in ("S", "D") and not self.done
+
     def fast(self, chunk: str) -> str | None:
         """The text to give out for `chunk`, or None if `feed` must read it (nothing has changed then)."""
         node = self.node
         if node is None:
             return None
-        if node.plain and not ("\\" in chunk or '"' in chunk or not chunk.isprintable()):
-            return chunk
+        if node.plain:
+            whole = _WHOLE.get(chunk)
+            if whole is None:
+                whole = _is_whole(chunk)
+            if whole:
+                return chunk
         try:
             step = node.memo[chunk]
         except KeyError:
@@ -254,10 +294,10 @@ class JsonReader(Mender):
             except KeyError:
                 step = node.walk(chunk)
             if step is not None:
-                self.node, give, _, safe = step
-                if safe is NOWHERE:
+                self.node, give, _, last = step
+                if last is NOWHERE:
                     return n, -1
-                self._safe = safe
+                self._safe = last
                 return n, i + len(give)
         safe_at = -1
         tried = -1
@@ -266,18 +306,18 @@ class JsonReader(Mender):
             if n - i > RUN:
                 # long texts: whole runs of well-formed text at once, with the same result
                 if node.plain:
-                    j = past(_STRING, text, i)
+                    j = _before_tail(text, i, past(_STRING, text, i))
                     if j > i:
                         i = safe_at = j
                         self._safe = node
                         continue
                 elif i > tried and node.lex in _RUNS:
                     tried = i
-                    node, j, at = _run(node, text, i)
+                    node, j, at, safe = _run(node, text, i)
                     if j > i:
                         i = j
                         safe_at = at
-                        self._safe = node if at == j else _string_node(node, text, at, j)
+                        self._safe = safe
                         continue
             after = node[text[i]]
             if after is ERROR:
@@ -295,23 +335,46 @@ class JsonReader(Mender):
 
     def _cut_fast(self) -> None:
         node = self._safe if self._held else self.node
-        assert node is not None
+        after = self.node
+        assert node is not None and after is not None
         self.done = self.cut = True
-        self.closing = ('"' if node.plain else "") + node.stack.closers(self.watch)
+        lex = after.lex
+        if (
+            lex in ("S,", "S, ")
+            or lex[0] == "T"
+            and (self.boundary is None or lex != f"T{after.stack.depth}")
+        ):
+            # they belong to the text, as it was not closed behind them
+            self.out.append("".join(self._held))
+        in_string = node.plain or node.lex == "To"
+        self.closing = ('"' if in_string else "") + node.stack.closers(self.watch)
         self._held.clear()
         self.node = None
 
 
 def duplicate_keys(json_text: str) -> list[str]:
-    """The keys that stand more than once in one object of `json_text`, in order, each once."""
+    """The keys that stand more than once in one object of `json_text`, in order, each once.
+
+    One pass of the C scanner. Never raises: none are found in what is no JSON or nested too deep for it.
+    """
     found: dict[str, None] = {}
 
     def pairs(items: list[tuple[str, Any]]) -> None:
-        seen: set[str] = set()
-        for key, _ in items:
-            if key in seen:
-                found[key] = None
-            seen.add(key)
+        if len(items) > 1 and len(dict(items)) != len(items):
+            seen: set[str] = set()
+            for key, _ in items:
+                if key in seen:
+                    found[key] = None
+                seen.add(key)
 
-    json.loads(json_text, object_pairs_hook=pairs, parse_int=str)
+    for plain in ({}, {"parse_int": str}):
+        # an int of more than 4,300 digits cannot be made
+        found.clear()
+        try:
+            json.loads(json_text, object_pairs_hook=pairs, **plain)
+        except ValueError:
+            continue
+        except RecursionError:
+            pass
+        break
     return list(found)

@@ -201,7 +201,7 @@ class ObjectReader(JsonReader):
         wrap_key: the key under which a value that is no object is given; may be set before the first `feed`.
     """
 
-    __slots__ = ("_begun", "_parked", "_shape", "wrap_key")
+    __slots__ = ("_begun", "_parked", "_shape")
 
     def __init__(
         self, boundary: Boundary | None = None, max_depth: int = 200, wrap_key: str = "input"
@@ -227,12 +227,18 @@ class ObjectReader(JsonReader):
             if at is None:
                 return pos
             if at:
-                self.out.append("{}")
+                if self.boundary is not None and self.boundary.ends_turn(text, pos):
+                    self.cut, self.closing = True, "{}"
+                else:
+                    self.out.append("{}")
                 self.done = True
                 return pos
             self._begun = True
             if text[pos] != "{":
                 self._shape = Shape(self.wrap_key, self.max_depth, self.base + pos)
+                if text[pos] == "[":
+                    # the object around it counts
+                    self._set_depth(self.max_depth - 1)
         shape = self._shape
         if shape is None:
             return super().feed(text, pos, final)

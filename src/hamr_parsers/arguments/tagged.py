@@ -322,6 +322,9 @@ class _End:
     def at(self, text: str, pos: int, final: bool) -> bool | None:
         return self.armed and text.startswith(self.MARK, pos)
 
+    def ends_turn(self, text: str, pos: int) -> bool:
+        return False
+
     def ends_string(self, text: str, pos: int, final: bool) -> bool | None:
         return False
 
@@ -446,6 +449,11 @@ class TextValue:
         if out:
             self._given = True
         return out
+
+    @property
+    def in_string(self) -> bool:
+        """Whether an object or array is read, and what comes next stands in one of its strings."""
+        return self._reader is not None and not self._rest and self._reader.in_string
 
     @property
     def failed(self) -> bool:

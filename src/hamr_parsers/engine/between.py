@@ -64,7 +64,8 @@ class Between(Moves):
                 return self._marker(match[0], buf, pos, match[1], final)
         for term in node.readers:
             # behind a bare name only a brace begins arguments: `[TOOL_CALLS]But then` does not
-            starts = "{" if node.entered_by in CAPTURES or term != "JSON_ARGUMENTS" else _JSON_START
+            plain = node.entered_by in CAPTURES or node.capture is not None or term != "JSON_ARGUMENTS"
+            starts = "{" if plain else _JSON_START
             if term == "PY_ARGUMENTS" or (term == "TOKEN_ARGUMENTS" and ch == "(") or ch in starts:
                 return self._begin_arguments(term, pos)
         capture = node.capture
@@ -107,9 +108,13 @@ class Between(Moves):
             self._wait = True
             return pos
         text = buf[pos:end].strip()
-        open_end = stop is None and after.shift("END_NAME") is not None
+        open_end = stop is None and (after.shift("END_NAME") is not None or not self._is_known(text))
         if not text or end - pos > _NAME_SIZE or open_end:
             self._phase = TIGHT
+            if self._starts and len(self._segments) == self._starts[-1].segment and end > pos:
+                self._take(buf[pos:end], "name")  # all that the start is: it must not begin again
+                self._fail(self._base + end)
+                return end
             if end == len(buf) and final and self._call is not None and self._call.index >= 0:
                 self._take(buf[pos:], "markup")  # a key that was cut off
                 self._wait = True
@@ -123,6 +128,11 @@ class Between(Moves):
         self._shift(term)
         self._enter()
         return end
+
+    def _is_known(self, name: str) -> bool:
+        """Whether a name that nothing ends may be whole: no tools are known, or it is one of them."""
+        tools = self._settings.tools
+        return tools is None or bool(tools.declared(name))
 
     def _name(self, term: str, text: str, offset: int) -> bool:
         """A capture is complete. False: a doubtful start that may not call this name."""
@@ -223,10 +233,11 @@ class Between(Moves):
                 tools = self._settings.tools
                 tool = tools.tool(call.name) if tools is not None else None
                 reader.wrap_key = (tool.only_required if tool else None) or "input"
-                if reader.unquoted and not (tool or reader.has_arguments) or not self._announce():
-                    self._fail(
-                        self._base + new
-                    )  # a word without quotes is a name only if something else says so
+                # a word without quotes is a name only if something else says so; the text's end says nothing
+                lacking = reader.unquoted and not (tool or reader.has_arguments)
+                cut = final and not reader.has_arguments and not buf[new:].strip()
+                if lacking or (cut and self._starts[0].doubtful) or not self._announce():
+                    self._fail(self._base + new)
                 return new
             if status == "failed" or (final and not reader.done):
                 self._fail(self._base + new)

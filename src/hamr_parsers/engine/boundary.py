@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Final
 
 from .automaton import MORE
-from .table import Node
+from .table import TURN_ENDS, Node
 
 __all__ = ["WINDOW", "Boundary"]
 
@@ -44,6 +44,11 @@ class Boundary:
         """Whether a marker that ends the call stands at `text[pos]`."""
         found = self._after.stop_scan.automaton.match(text, pos, final)
         return None if found is MORE else found is not None
+
+    def ends_turn(self, text: str, pos: int) -> bool:
+        """Whether the marker at `text[pos]` is the end of the turn, which closes nothing."""
+        found = self._after.stop_scan.automaton.match(text, pos, True)
+        return isinstance(found, tuple) and found[0] in TURN_ENDS
 
     def ends_string(self, text: str, pos: int, final: bool) -> bool | None:
         """Whether the raw newline at `text[pos]` ends a string whose quote is missing."""

@@ -53,6 +53,7 @@ class OpenCall:
         "call_id",
         "depth",
         "diagnostics",
+        "framed",
         "index",
         "key",
         "key_at",
@@ -66,6 +67,7 @@ class OpenCall:
         "sealed",
         "source_id",
         "value",
+        "value_text",
     )
 
     def __init__(self, collect: bool) -> None:
@@ -83,6 +85,8 @@ class OpenCall:
         self.levels: list[
             tuple[str, int]
         ] = []  # for each that holds members: its closing bracket, members around it
+        self.framed = False  # a line break frames the current member's value
+        self.value_text = False  # any of it was read
         self.value: TextValue | None = None
         self.pieces: list[str] = [] if collect else Tally()
         self.diagnostics: list[Diagnostic] = []

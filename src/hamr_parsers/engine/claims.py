@@ -34,14 +34,16 @@ class Claims(State):
         if len(self._starts) == 1:
             self._owed.clear()
 
-    def _fail(self, offset: int) -> None:
+    def _fail(self, offset: int, code: str = "failed-start") -> None:
         """The innermost start is none: its text goes back, and reading goes on where it stopped."""
         start = self._starts.pop()
         self._call = self._reader = None
         self._node = start.node
         segments = self._segments[start.segment :]
         message = "this began like a tool call and is none"
-        noted = Diagnostic("failed-start", message, max(start.offset, 0), max(offset, 0))
+        if code == "max-held":
+            message = f"this began like a tool call, and is none within {self._settings.max_held} characters"
+        noted = Diagnostic(code, message, max(start.offset, 0), max(offset, 0))
         if self._starts:  # an item of an envelope that is unproven itself
             for segment in segments:
                 segment.failed = True
@@ -55,8 +57,14 @@ class Claims(State):
             self._give_back(segments, start.flow)
             if not start.quiet:
                 self._report(noted)
-        self._owed.add(f"END_{start.terminal}")
+        self._owe(start.terminal, start.unopened)
         self._enter()
+
+    def _owe(self, terminal: str, unopened: bool = False) -> None:
+        """The closer of markup that is text is text as well; so is an envelope's whose opener is missing."""
+        self._owed.add(f"END_{terminal}")
+        if unopened and self._node is not None:
+            self._owed.update(t for t in self._node.accepts if t.startswith("END_"))
 
     def _give_back(self, segments: list[Segment], flow: Flow) -> None:
         text = "".join(s.text for s in segments)
@@ -94,17 +102,21 @@ class Claims(State):
         settings = self._settings
         if settings.recovery == "lenient":
             return True
-        if settings.recovery == "strict":
+        reader = self._reader
+        bare = self._dialect.bare and self._reader_term == "BARE_JSON_CALL"
+        if settings.recovery == "strict" and not bare:
             return False
         if settings.tools is None:
-            return self._dialect.bare and self._reader_term == "BARE_JSON_CALL"
+            return bare and reader is not None and bool(reader.has_arguments)
         return bool(settings.tools.declared(name))
 
     def _may_doubt(self, bare_json: bool) -> bool:
         """Whether any doubtful start can succeed at all; if not, it is text at once."""
         settings = self._settings
-        if settings.recovery != "declared":
-            return settings.recovery == "lenient"
+        if settings.recovery == "lenient":
+            return True
+        if settings.recovery == "strict" and not (bare_json and self._dialect.bare and not self._flow.begun):
+            return False  # all that a template writes without a marker is the whole answer
         if settings.tools is None:
             return bare_json and self._dialect.bare
         return bool(settings.tools.names)
@@ -134,6 +146,9 @@ class Claims(State):
                 self._fence = fence
             if flow is self._reasoning and self._fed_channel == "content":
                 self._drop_blanks(flow)
+                self._reasoning_open = True
+        if self._home is not None and self._home[0].adopts:
+            self._home = None  # the text's own dialect is found
         if not self._content.begun:
             self._drop_blanks(self._content)
         self._may_reclassify = False

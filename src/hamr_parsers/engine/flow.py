@@ -19,6 +19,9 @@ MANY: Final = 1024
 """Pieces that may pile up before they are joined."""
 
 
+_TAIL: Final = 80
+
+
 class Flow:
     """One channel of free text."""
 
@@ -26,6 +29,7 @@ class Flow:
         "_code",
         "_counted",
         "_fed_blanks",
+        "_gone",
         "_seen",
         "blanks",
         "collect",
@@ -46,6 +50,7 @@ class Flow:
         self.length = 0  # characters given out, up to the pieces that the Markdown state has not seen
         self._code = CodeState()
         self._seen = 0  # pieces that the Markdown state has seen
+        self._gone = ""  # the end of what was thrown away
         self._counted = 0  # pieces that `count` has counted
         self._fed_blanks = 0  # held blanks that it has seen
 
@@ -79,7 +84,10 @@ class Flow:
     def compact(self) -> None:
         """Join the pieces, or drop them where nothing is collected."""
         self.code()
-        self.pieces = ["".join(self.pieces)] if self.collect else []
+        joined = "".join(self.pieces)
+        if not self.collect:
+            self._gone = (self._gone + joined)[-_TAIL:]
+        self.pieces = [joined] if self.collect else []
         self._seen = self._counted = len(self.pieces)
 
     def held_blanks(self) -> int:
@@ -87,6 +95,19 @@ class Flow:
         if len(self.blanks) > 64:
             self.blanks[:] = ["".join(self.blanks)]
         return sum(map(len, self.blanks))
+
+    def tail(self, size: int) -> str:
+        """The last `size` characters (at most `_TAIL`) of the text, held blanks included."""
+        parts = [*reversed(self.blanks)]
+        length = sum(map(len, parts))
+        for piece in reversed(self.pieces):
+            if length >= size:
+                break
+            parts.append(piece)
+            length += len(piece)
+        else:
+            parts.append(self._gone)
+        return "".join(reversed(parts))[-size:]
 
     def drop_blanks(self) -> None:
         """The held blanks were framing."""

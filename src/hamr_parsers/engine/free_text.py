@@ -19,11 +19,13 @@ from .boundary import WINDOW
 from .call import OpenCall
 from .flow import Flow
 from .state import BLANKS, FENCE, Dialect
-from .table import READERS, start_node
+from .table import Node, start_node
 
 __all__ = ["FreeText"]
 
 _FENCE_LINE: Final = re.compile(r"(`*)([^`\n]{0,48})(\n?)")
+_LIST_OF_OBJECTS: Final = re.compile(r".\s*\{")
+_AROUND: Final = re.compile(r"""["']\s*:\s*(?:\[\s*)?\Z|[}\]]\s*,\s*\Z""")
 _FENCE_INFOS: Final = frozenset(("", "json", "tool_call", "tool_code"))
 
 # What the helpers of `_text_phase` return: the position to go on at, in whatever phase they chose; or,
@@ -62,7 +64,7 @@ class FreeText(Between):
                 return blanks.end()
             if self._calls_allowed() and self._may_doubt(False) and flow is self._content:
                 opener = node.first_openers.get(buf[pos])
-                if opener is not None:
+                if opener is not None and not _LIST_OF_OBJECTS.match(buf, pos):
                     return self._after_first(self._opener(opener, buf, pos, pos + 1, False, final), buf, pos)
                 if (
                     node.capture
@@ -134,7 +136,7 @@ class FreeText(Between):
                 self._wait = True
                 return -pos
             return -line.end(1)
-        if not self._may_doubt(True) or not self._calls_allowed():
+        if not self._may_doubt(True) or not self._calls_allowed() or self._flow is self._reasoning:
             return -line.end(1)
         self._open_start("FENCE", self._base + pos, True, fence=run)
         self._take(line[1], "markup")
@@ -172,6 +174,7 @@ class FreeText(Between):
             if (
                 code.in_code()
                 or code.depth
+                or self._within_json()
                 or not (self._dialect.bare or code.at_line_start() or not self._flow.begun)
             ):
                 return -pos - 1
@@ -210,12 +213,13 @@ class FreeText(Between):
         assert node is not None
         in_code = flow.code().in_code()
         offset = self._base + pos
-        if terminal == "END_TURN":
-            if in_code:
-                if end == len(buf) and not final:
+        if terminal == "END_TURN" or terminal == "END_TEXT":
+            if in_code or terminal == "END_TEXT":
+                goes_on = self._line_goes_on(node, buf, end, final)
+                if goes_on is None:
                     self._wait = True
                     return -pos
-                if end < len(buf):
+                if goes_on or (in_code and end < len(buf)):
                     return -end
             for t in node.path_to(terminal) or ():
                 self._shift(t)
@@ -226,9 +230,10 @@ class FreeText(Between):
             self._turn_at = self._base + end
             return end
         if terminal == "ROLE":
-            if not self._turn_ended:
+            first = not self._content.begun and not self._reasoned and not self._index
+            if not self._turn_ended and not first:
                 return -end
-            self._role_played = True
+            self._role_played = self._turn_ended
             self._take(buf[pos:end], "markup")
             return end
         if terminal == "THINK":
@@ -253,13 +258,15 @@ class FreeText(Between):
             self._take(buf[pos:end], "markup")
             if self._may_reclassify and flow is self._content:
                 self._reclassify()
+            elif self._reasoning_open:
+                self._reasoning_open = False
             else:
                 self._diagnose(
                     "stray-closer", f"{buf[pos:end].strip()} closes nothing", offset, self._base + end
                 )
             return end
         if terminal in node.grammar.switch:
-            return self._switch(terminal, pos, end)
+            return self._switch(terminal, buf, pos, end, in_code, final)
         edge = node.shift(terminal)
         if edge is not None and "stray" in edge.after:
             return self._stray_closer(terminal, buf, pos, end, final, in_code)
@@ -272,7 +279,21 @@ class FreeText(Between):
             self._shift(terminal)
             self._enter()
             return end
-        return self._opener(terminal, buf, pos, end, in_code, final)
+        return self._opener(terminal, buf, pos, end, in_code or bool(self._fence), final)
+
+    @staticmethod
+    def _line_goes_on(node: Node, buf: str, pos: int, final: bool) -> bool | None:
+        """Whether anything but a marker follows on this line; None if more text must tell."""
+        limit = min(len(buf), pos + WINDOW)
+        here = pos
+        while here < limit and buf[here].isspace() and buf[here] != "\n":
+            here += 1
+        if here == limit:
+            return None if here < pos + WINDOW and not final else False
+        if buf[here] == "\n":
+            return False
+        match = node.text_scan.automaton.match(buf, here, final)
+        return None if match is MORE else match is None
 
     def _reclassify(self) -> None:
         """A closer of reasoning without an opener: what was given out as content was reasoning."""
@@ -291,6 +312,8 @@ class FreeText(Between):
                 if note[0] == "content":
                     note[0] = "reasoning"
         self._content = fresh
+        if self._node is not None:
+            self._node = start_node(self._node.grammar, False)  # the answer begins here
         if self._flow is content:
             self._flow = fresh
 
@@ -323,33 +346,42 @@ class FreeText(Between):
         assert node is not None
         path = node.path_to(terminal)
         if path is None or not self._calls_allowed():
+            self._owe(terminal)
             return -end
         probe = node
         for t in (*path, terminal):
             edge = probe.shift(t)
             assert edge is not None
             probe = edge.target
-        if end - pos == 1 and set(probe.accepts) <= set(READERS):
+        quiet = terminal == "SEPARATOR"
+        bare_json = "BARE_JSON_CALL" in probe.accepts
+        named = probe.capture == "DECLARED_NAME"
+        if end - pos == 1 and (bare_json or named or "JSON_CALL" in probe.accepts):
             follow = BLANKS.match(buf, end, end + WINDOW)
             assert follow is not None
             if follow.end() == len(buf) and not final and follow.end() < end + WINDOW:
                 self._wait = True
                 return -pos
-            if buf[follow.end() : follow.end() + 1] != "{":
+            ch = buf[follow.end() : follow.end() + 1]
+            named = named and not self._flow.begun and bool(ch) and ch != "{" and not STOPS["NAME"].match(ch)
+            if ch != "{" and not named:
                 return -end
-        quiet = terminal == "SEPARATOR"
-        bare_json = "BARE_JSON_CALL" in probe.accepts
-        doubtful = in_code or probe.capture == "DECLARED_NAME" or (bare_json and not quiet)
+            bare_json = bare_json and ch == "{"
+        doubtful = in_code or self._home is not None or named or (bare_json and not quiet)
         if doubtful:
             if not self._may_doubt(bare_json) or self._flow is self._reasoning:
+                self._owe(terminal, named)
                 return -end
+            code = self._flow.code()
             if bare_json and (
                 in_code
-                or not (self._dialect.bare or self._flow.code().at_line_start() or not self._flow.begun)
+                or code.depth
+                or self._within_json()
+                or not (self._dialect.bare or code.at_line_start() or not self._flow.begun)
             ):
                 return -end
         self._open_start(terminal, self._base + pos, doubtful, quiet)
-        self._starts[-1].unopened = probe.capture == "DECLARED_NAME" and end - pos > 1
+        self._starts[-1].unopened = named and end - pos > 1
         for t in path:
             self._shift(t)
         self._take(buf[pos:end], "markup")
@@ -357,20 +389,29 @@ class FreeText(Between):
         self._enter()
         return end
 
-    def _switch(self, terminal: str, pos: int, end: int) -> int:
-        """A watched opener of another family: go on as that family, from the same character."""
+    def _switch(self, terminal: str, buf: str, pos: int, end: int, in_code: bool, final: bool) -> int:
+        """An opener of another dialect: try it, as that dialect, and go back if it comes to nothing."""
         node = self._node
         assert node is not None
         if not self._calls_allowed():
             return -end
-        target: Dialect = node.grammar.switch[terminal]
+        target: Dialect = node.grammar.switch[terminal]()
         assert target.grammar is not None
         inside = self._flow is self._reasoning and self._fed_channel == "content"
+        home = (self._dialect, node)
         self._dialect = target
         self._node = start_node(target.grammar, inside and target.grammar.has_reasoning)
-        if self._starts:
-            self._starts[0].node = self._node
-        return pos
+        # a dialect that has none of its own calls adopts this one; to any other it is foreign, and doubtful
+        self._home = None if home[0].adopts else home
+        new = self._opener(terminal.split(":", 1)[1], buf, pos, end, in_code, final)
+        self._home = home
+        if new < 0:
+            self._go_home()
+        return new
+
+    def _within_json(self) -> bool:
+        """Whether the text just before is that of a JSON value around this place."""
+        return _AROUND.search(self._flow.tail(80)) is not None
 
     def _fence_phase(self, buf: str, pos: int, final: bool) -> int:
         """Behind a fence line's backticks, or its newline: does a call stand in the fence?"""
@@ -408,7 +449,11 @@ class FreeText(Between):
             self._wait = True
             return pos
         if match is not None and match[0] in node.grammar.switch:
-            return max(pos, self._switch(match[0], pos, match[1]))
+            target: Dialect = node.grammar.switch[match[0]]()
+            assert target.grammar is not None
+            self._home, self._dialect = (self._dialect, start.node), target
+            node = self._node = start_node(target.grammar, False)
+            match = (match[0].split(":", 1)[1], match[1])
         if match is not None and not match[0].startswith(("END_", "THINK", "ROLE")):
             path = node.path_to(match[0])
             probe = node.shift(match[0])

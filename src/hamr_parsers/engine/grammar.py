@@ -20,6 +20,7 @@ Theory. A `.lark` file says in which order a family's parts may come. Its termin
   | JSON_ARGUMENTS, PY_ARGUMENTS | all arguments as one JSON value; as Python keyword arguments up to `)` |
   | TOKEN_ARGUMENTS | an object like JSON's, with bare keys, whose strings stand between two QUOTE markers |
   | END_TURN, ROLE | end-of-turn tokens; the header of somebody else's turn (they have patterns) |
+  | END_TEXT | an end-of-turn token that text may hold as well (`</s>`): it counts where its line ends |
 
 A rule whose name ends in `call` is one call: it begins at its first terminal and ends where the rule does.
 One whose name ends in `member` is an argument that may hold others (arguments nested as tags): a KEY within
@@ -129,7 +130,7 @@ class Grammar:
 
     def watch(self, name: str, other: Grammar, target: Any) -> None:
         """Watch for the openers of another grammar; the machine goes on as `target` where one stands."""
-        patterns = {self.literals[n] for n in self.switch}
+        patterns = set(self.literals.values())
         for marker in other.markers:
             if (
                 other.begins_call(marker)

@@ -145,7 +145,7 @@ class Machine(FreeText):
                     self._sink.append(text)
                     return [delta]
                 return []
-            elif mode == OTHER or (mode == VALUE_JSON and self._trigger not in data and "\n" not in data):
+            elif mode == OTHER or (mode == VALUE_JSON and self._trigger not in data and data.isprintable()):
                 text = self._quick.fast(data) if len(data) <= LONG else None
                 if text is not None:
                     self._base += len(data)
@@ -196,11 +196,11 @@ class Machine(FreeText):
         return known
 
     def _plain_value(self, data: str) -> tuple[str, str] | None:
-        """The JSON form of a piece of a text value, and the beginning of a marker behind it; None where one may stand."""
+        """The JSON form of a piece of a value, and the beginning of a marker behind it; None where one may stand."""
         if len(self._sink) > MANY:
             self._compact()
         body, tail = data, ""
-        if not self._trigger or self._trigger in data or "\n" in data:
+        if not self._trigger or self._trigger in data or not data.isprintable():
             found = self._search(data)
             if found is not None:
                 at = found.start()
@@ -342,7 +342,7 @@ class Machine(FreeText):
                     self._wait = False
                     began = self._starts[0].offset if self._starts else -1
                     while self._starts:
-                        self._fail(self._base + new)
+                        self._fail(self._base + new, "max-held")
                     if began == self._base + new:
                         self._text(buf[new])  # nothing of the start was read: its first character is text
                         new += 1
@@ -482,18 +482,14 @@ class Machine(FreeText):
                 and not start.doubtful
                 and self._segments
             ):
-                self._starts.clear()  # an envelope that holds nothing
-                self._segments.clear()
+                self._drop_claim()
                 break
             self._fail(self._base)
         call = self._call
         if call is not None and call.index >= 0:
             if call.value is not None:
-                value, call.value = call.value, None
-                value.base = self._base
-                closing = value.cut()
-                self._drain_value(value)
-                self._end_call(False, closing or "")
+                call.value.base = self._base
+                self._cut_value(self._base)
             else:
                 ended = self._final_reason in ("stop", "tool_calls") and call.key is None and call.members > 0
                 self._end_call(ended)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from .automaton import MORE
 from .boundary import WINDOW
 from .state import CHOICE, TEXT, TIGHT, VALUE
-from .table import VALUES
+from .table import TURN_ENDS, VALUES
 from .values import Values
 
 __all__ = ["Moves"]
@@ -55,9 +55,16 @@ class Moves(Values):
                 self._phase = VALUE
         elif node.text is not None and not self._starts:
             self._phase = TEXT
+            self._go_home()
             self._enter_flow()
         else:
             self._phase = TIGHT
+
+    def _go_home(self) -> None:
+        """Back to the own dialect, after a call in another one or a start of one that failed."""
+        if self._home is not None:
+            self._dialect, self._node = self._home
+            self._home = None
 
     def _marker(self, terminal: str, buf: str, pos: int, end: int, final: bool) -> int:
         """A marker between markers, at `buf[pos:end]`."""
@@ -73,12 +80,13 @@ class Moves(Values):
             and len(self._starts) == 1
             and call is None
         ):
-            self._take(buf[pos:end], "markup")  # an envelope that holds nothing
-            self._starts.clear()
-            self._segments.clear()
-            self._node = start.node
-            self._after_call = True
-            self._enter()
+            self._take(buf[pos:end], "markup")
+            self._drop_claim()
+            return end
+        if terminal in TURN_ENDS and (call is not None or (start is not None and start.empty)):
+            return self._turn_ends_call(pos)
+        if start is not None and terminal == start.terminal and path is None and start.empty and call is None:
+            self._take(buf[pos:end], "markup")  # the opener, twice
             return end
         if path is None and call is not None and call.index >= 0:
             back = node.back_to(terminal, call.depth)
@@ -108,8 +116,45 @@ class Moves(Values):
             start.empty = False
         self._take(buf[pos:end], "markup")
         self._shift(terminal)
+        if self._call is not None:
+            self._call.framed = buf[end - 1] in "\r\n"
+        elif len(self._starts) == 1 and self._node is not None and self._node.text is not None:
+            # the envelope was closed, and no call stood in it
+            if any(segment.failed for segment in self._segments):
+                self._fail(self._base + end)
+            else:
+                self._drop_claim()
+            return end
         self._enter()
         return end
+
+    def _turn_ends_call(self, pos: int) -> int:
+        """The turn ends within a call or the beginning of one; the marker itself is read as one of the text."""
+        call, node = self._call, self._node
+        assert node is not None
+        self._at = self._base + pos
+        if call is not None and call.index < 0:
+            doubtful = any(s.doubtful for s in self._starts)
+            if not call.name or doubtful or not self._announce():
+                self._fail(self._base + pos)
+                return pos
+            self._end_call(False)
+        elif call is not None:
+            self._end_call(call.members > 0 and call.key is None)
+        elif self._starts:
+            self._drop_claim()
+            return pos
+        self._node = node.unwound
+        self._enter()
+        return pos
+
+    def _drop_claim(self) -> None:
+        """An envelope that holds nothing is markup."""
+        self._node = self._starts[0].node
+        self._starts.clear()
+        self._segments.clear()
+        self._after_call = True
+        self._enter()
 
     def _mend(self, path: tuple[str, ...], pos: int) -> None:
         """Insert what the model left out before `pos`."""
@@ -129,6 +174,11 @@ class Moves(Values):
             self._fail(self._base + pos)
             return pos
         if self._call is not None:
+            if node.shift("END_NAME") is not None and self._call.key is not None:
+                self._mend(("END_NAME",), pos)  # `<parameter=city` and the value on the next line
+                self._call.framed = True
+                self._enter()
+                return pos
             return self._skip_junk(buf, pos, final)
         if buf[pos] in "}]" and self._after_json:
             self._take(buf[pos], "markup")

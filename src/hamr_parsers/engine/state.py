@@ -41,6 +41,8 @@ class Dialect:
         untyped: how a text value without a schema is read: as a "string", or as "json" if it parses.
         id_pattern: what a model-given id must look like to be kept; None keeps any.
         new_id: makes an id.
+        again: how to make it in another process: a function and its two arguments.
+        adopts: it has no calls of its own, and becomes the dialect whose opener is met.
     """
 
     id: str
@@ -49,6 +51,16 @@ class Dialect:
     untyped: str
     id_pattern: re.Pattern[str] | None
     new_id: Callable[[], str]
+    adopts: bool = False
+    again: tuple[Callable[..., Dialect], str, bool] | None = None
+
+    def __reduce__(self) -> tuple[object, ...]:
+        assert self.again is not None
+        make, family, forced = self.again
+        return (make, (family, forced))
+
+    def __deepcopy__(self, memo: object) -> Dialect:
+        return self
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,6 +102,7 @@ class State:
         "_fence",
         "_final_reason",
         "_flow",
+        "_home",
         "_ids",
         "_in_call",
         "_index",
@@ -111,6 +124,7 @@ class State:
         "_reader_term",
         "_reasoned",
         "_reasoning",
+        "_reasoning_open",
         "_role_played",
         "_search",
         "_segments",
@@ -142,6 +156,7 @@ class State:
         self._flow = self._reasoning if inside else self._content
         self._may_reclassify = starts_in_reasoning is None
         self._reasoned = inside
+        self._reasoning_open = False  # a call ended the reasoning before its closer
         self._channel: str | None = None
         self._fed_channel = "content"
         self._after_json = False
@@ -165,6 +180,7 @@ class State:
         self._index = 0
         self._in_call = False  # JUNK stands within the call's rule
         self._ids: set[str] = set()
+        self._home: tuple[Dialect, Node] | None = None  # to go back to, while another dialect is read
         self._reader: Any = None
         self._quick: Any = None
         self._reader_term = ""

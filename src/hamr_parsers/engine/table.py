@@ -22,12 +22,13 @@ from ..arguments.json_call import BARE_CALL
 from .automaton import Automaton, parse_pattern
 from .grammar import GRAMMARS, Grammar, Rule
 
-__all__ = ["CAPTURES", "READERS", "VALUES", "Edge", "Node", "Scan", "start_node"]
+__all__ = ["CAPTURES", "READERS", "TURN_ENDS", "VALUES", "Edge", "Node", "Scan", "start_node"]
 
 CAPTURES: Final = ("NAME", "INDEXED_NAME", "DECLARED_NAME", "CALL_ID", "KEY")
 READERS: Final = ("JSON_CALL", "BARE_JSON_CALL", "JSON_ARGUMENTS", "PY_ARGUMENTS", "TOKEN_ARGUMENTS")
 VALUES: Final = ("VALUE", "STRING_VALUE", "JSON_VALUE")
 _EMPTIES: Final = (*VALUES, "JSON_ARGUMENTS", "TOKEN_ARGUMENTS")  # what recovery may take as empty
+TURN_ENDS: Final = ("END_TURN", "END_TEXT", "ROLE")
 _NEVER = re.compile(r"(?!)")
 _END: Final = "$END"
 
@@ -154,7 +155,7 @@ class Node:
                     found = path
                     break
                 for t in node.accepts:
-                    if t.startswith("END_") and t not in ("END_TURN",) or t in _EMPTIES:
+                    if (t.startswith("END_") and t not in TURN_ENDS) or t in _EMPTIES:
                         edge = node.shift(t)
                         assert edge is not None
                         if edge.target not in seen:
@@ -248,7 +249,7 @@ class Node:
     @cached_property
     def tight_scan(self) -> Scan:
         """Between markers: everything that may come, and the closer of an envelope that holds nothing."""
-        return self._scan((*self.reachable, f"END_{self.entered_by}"))
+        return self._scan((*self.reachable, f"END_{self.entered_by}", self.entered_by))
 
     @cached_property
     def first_openers(self) -> dict[str, str]:
@@ -267,7 +268,13 @@ class Node:
         markers = self.grammar.markers
         names = [*self.accepts, *self.grammar.until.get(self.text or "", ())]
         names = [n for n in names if n in markers and (n in self.accepts or self.path_to(n) is not None)]
-        names = [n for n in names if n not in self.first_openers.values()]
+        first = self.first_openers.values()
+        objects = ("JSON_CALL", "BARE_JSON_CALL")
+        names = [
+            n
+            for n in names
+            if n not in first or ((e := self.shift(n)) is not None and set(objects) & set(e.target.accepts))
+        ]
         names += self.grammar.switch
         more = ["`(?:`(?:`|\\Z)|\\Z)"]
         plain = []
@@ -279,7 +286,7 @@ class Node:
             if (
                 [len(x) for x in spellings] == [1]
                 and edge is not None
-                and set(edge.target.accepts) <= set(READERS)
+                and set(edge.target.accepts) & set(objects)
             ):
                 more.append(re.escape(spellings[0]) + r"(?=\s*(?:\{|\Z))")
             else:
@@ -306,7 +313,7 @@ class Node:
         others = [
             *self.grammar.until.get(self.value, self.grammar.until.get("VALUE", ())),
             *self.grammar.counted,
-            "END_TURN",
+            *TURN_ENDS,
         ]
         terminals = {n: markers[n] for n in closers}
         for n in others:
@@ -329,7 +336,7 @@ class Node:
     def has_closers(self) -> bool:
         """Whether what may come behind a reader's value includes a closer of the family."""
         return any(
-            n.startswith("END_") and n not in ("END_TURN", "END_THINK", "END_LIST") for n in self.reachable
+            n.startswith("END_") and n not in (*TURN_ENDS, "END_THINK", "END_LIST") for n in self.reachable
         )
 
     @cached_property

@@ -9,17 +9,21 @@ is not done here but by `TextValue`.
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from ..arguments.tagged import TextValue
 from ..events import Diagnostic
-from .automaton import MORE
+from .automaton import MAX_MARKER, MORE
 from .boundary import WINDOW
 from .claims import Claims
 from .state import JUNK, TIGHT, VALUE
-from .table import Scan
+from .table import TURN_ENDS, Node, Scan
 
 __all__ = ["Values", "is_cut"]
+
+_KEY: Final = re.compile(r"[\w.:-]{0,64}")
+_LINE_END: Final = re.compile(r"(?:\r?\n?)\Z")
 
 
 class Values(Claims):
@@ -43,6 +47,7 @@ class Values(Claims):
             max_depth=settings.max_depth,
             max_held=settings.max_held,
         )
+        call.value_text = False
         self._nest.clear()
 
     def _value_phase(self, buf: str, pos: int, final: bool) -> int:
@@ -51,8 +56,8 @@ class Values(Claims):
         scan = node.value_scan
         at = pos
         if scan.trigger and not final and buf.find(scan.trigger, pos) < 0:
-            # no marker is here: at most the newline before one stands at the end
-            end = len(buf) - (buf.endswith("\n", pos) and "\n" in scan.first)
+            # no marker is here: at most the line break before one stands at the end
+            end = _LINE_END.search(buf, max(pos, len(buf) - 2)).start() if "\n" in scan.first else len(buf)  # type: ignore[union-attr]
             self._value_text(buf[pos:end], pos)
             self._wait = True
             return end
@@ -72,10 +77,20 @@ class Values(Claims):
                     return len(buf)
                 at += 1
                 continue
-            verdict = self._closes(match[0], buf, match[1], final) if isinstance(match, tuple) else None
-            if verdict is False:
-                at = match[1]  # type: ignore[index]
-                continue
+            if isinstance(match, tuple):
+                if (
+                    at > pos and self._reads_json()
+                ):  # whether the marker stands in a string is known at the marker
+                    self._value_text(buf[pos:at], pos)
+                    if self._phase != VALUE:
+                        return at
+                    pos = at
+                verdict = self._closes(match[0], buf, at, match[1], final)
+                if verdict is False:
+                    at = match[1]
+                    continue
+            else:
+                verdict = None
             self._value_text(buf[pos:at], pos)
             if self._phase != VALUE:
                 return at
@@ -83,29 +98,65 @@ class Values(Claims):
                 self._wait = True
                 return at
             assert isinstance(match, tuple)
-            assert node.value is not None and self._call is not None and self._call.value is not None
-            self._call.value.base = self._base + at
-            self._shift(node.value)
-            self._phase = TIGHT
-            return self._marker(match[0], buf, at, match[1], final)
+            return self._end_text(match[0], buf, at, match[1], final)
 
-    def _closes(self, terminal: str, buf: str, end: int, final: bool) -> bool | None:
-        """Whether a marker in a value ends the value. It does not if its opener stood in the value, nor if
-        what follows does not fit; None if only more text tells.
+    def _reads_json(self) -> bool:
+        call = self._call
+        return call is not None and call.value is not None and not call.value.streaming
+
+    def _end_text(self, terminal: str, buf: str, at: int, end: int, final: bool) -> int:
+        """A value ends at the marker `buf[at:end]`."""
+        node, call = self._node, self._call
+        assert node is not None and node.value is not None and call is not None and call.value is not None
+        call.value.base = self._base + at
+        if terminal in TURN_ENDS:  # the turn ended in the middle of the value
+            self._cut_value(self._base + at)
+            self._node = node.unwound
+            self._enter()
+            return at
+        self._shift(node.value)
+        self._phase = TIGHT
+        return self._marker(terminal, buf, at, end, final)
+
+    def _cut_value(self, offset: int) -> None:
+        """The text ended inside the open value, and so does the call."""
+        call = self._call
+        assert call is not None and call.value is not None
+        value, call.value = call.value, None
+        self._at = offset
+        closing = value.cut()
+        self._drain_value(value)
+        self._end_call(False, closing or "")
+
+    def _closes(self, terminal: str, buf: str, at: int, end: int, final: bool) -> bool | None:
+        """Whether the marker `buf[at:end]` in a value ends the value; None if only more text tells.
+
+        It does not if its opener stood in the value, nor if what follows does not fit. In a string of an object or
+        array a marker is data, unless it stands on a line of its own, which no JSON string can hold.
         """
-        nest = self._nest
-        if terminal.startswith("END_"):
-            opener = terminal[4:]
-            if nest.get(opener):
-                nest[opener] -= 1
-                return False
-        elif terminal in nest or any(nest.values()) or terminal not in self._value_ends():
-            nest[terminal] = nest.get(terminal, 0) + 1
+        call, nest, node = self._call, self._nest, self._node
+        assert call is not None and call.value is not None and node is not None
+        if call.value.in_string and buf[at] not in "\r\n":
             return False
-        else:
-            return True
-        node = self._node
-        assert node is not None
+        if not terminal.startswith("END_"):
+            if terminal in TURN_ENDS:
+                return True if end == len(buf) and final else None if end == len(buf) else False
+            verdict: bool | None = False
+            if not any(
+                n for t, n in nest.items() if not t.endswith(" in a line")
+            ) and terminal in node.grammar.until.get("VALUE", ()):
+                verdict = self._next_member(terminal, buf, at, end, final)
+            if verdict is False:
+                # one in the middle of a line is closed on that line, or not at all
+                counted = terminal if buf[at] in "\r\n" else f"{terminal} in a line"
+                nest[counted] = nest.get(counted, 0) + 1
+            return verdict
+        opener = terminal[4:]
+        if buf[at] not in "\r\n" and nest.get(f"{opener} in a line"):
+            opener += " in a line"
+        if nest.get(opener):
+            nest[opener] -= 1
+            return False
         value = node.shift(node.value or "VALUE")
         assert value is not None
         place = value.target
@@ -122,10 +173,75 @@ class Values(Claims):
             return True
         if here == len(buf):
             return True if final else None
-        if terminal == "END_TURN":
+        if terminal in TURN_ENDS:
             return False
         follow = place.follow_scan.automaton.match(buf, here, final)
-        return None if follow is MORE else follow is not None
+        if follow is MORE:
+            return None
+        if (
+            follow is None
+            and buf[at] in "\r\n"
+            and buf[end] in "\r\n"
+            and value.target.shift(terminal) is not None
+        ):
+            return self._junk_follows(place, terminal, buf, end, final)
+        return follow is not None
+
+    def _junk_follows(self, place: Node, closer: str, buf: str, end: int, final: bool) -> bool | None:
+        """Behind a closer on a line of its own: do a few words and then a marker follow that fits, before another such
+        closer? Then the words are junk between two members."""
+        assert self._node is not None
+        limit = end + WINDOW
+        scan = self._node.value_scan
+        at = end
+        while True:
+            found = scan.search.search(buf, at, min(len(buf), limit + MAX_MARKER))
+            if found is None or found.start() >= limit:
+                return False if final or len(buf) >= limit else None
+            at = found.start()
+            match = scan.automaton.match(buf, at, final)
+            if match is MORE:
+                return None
+            if match is not None:
+                return match[0] != closer and place.path_to(match[0]) == ()
+            at += 1
+
+    def _next_member(self, terminal: str, buf: str, at: int, end: int, final: bool) -> bool | None:
+        """Whether an opener in a value begins the next member, the value's closer being left out.
+
+        Values talk about markup and hold XML of their own. So the opener must stand at the beginning of a line (or the
+        values be written without line breaks), a key must follow that is one, was not used and, if the tool is
+        known, is one of its parameters.
+        """
+        call, node = self._call, self._node
+        assert call is not None and node is not None
+        if call.framed and buf[at] not in "\r\n" and call.value_text:
+            return False
+        key = _KEY.match(buf, end)
+        assert key is not None
+        if key.end() == len(buf) and not final and key.end() - end < WINDOW:
+            return None
+        name = key[0]
+        if not name or name in call.keys or name == call.key:
+            return False
+        tools = self._settings.tools
+        tool = tools.tool(call.name) if tools is not None else None
+        if tool is not None and tool.parameter_names and name not in tool.parameter_names:
+            return False
+        place = node
+        for t in (node.value or "VALUE", *(self._closers_to(terminal)), terminal, "KEY"):
+            edge = place.shift(t)
+            if edge is None:
+                return False
+            place = edge.target
+        match = place.tight_scan.automaton.match(buf, key.end(), final)
+        return None if match is MORE else match is not None
+
+    def _closers_to(self, terminal: str) -> tuple[str, ...]:
+        assert self._node is not None
+        edge = self._node.shift(self._node.value or "VALUE")
+        assert edge is not None
+        return edge.target.path_to(terminal) or ()
 
     def _choice_phase(self, buf: str, pos: int, final: bool) -> int:
         """A nested member, or text: the first character that is no blank tells."""
@@ -150,16 +266,13 @@ class Values(Claims):
         self._phase = VALUE
         return pos
 
-    def _value_ends(self) -> tuple[str, ...]:
-        assert self._node is not None
-        return self._node.grammar.until.get("VALUE", ())
-
     def _value_text(self, text: str, pos: int) -> None:
         if not text:
             return
         call = self._call
         assert call is not None and call.value is not None
         self._take(text, "value")
+        call.value_text = True
         value = call.value
         value.base = self._base + pos
         value.feed(text)

@@ -12,7 +12,7 @@ import re
 import secrets
 import string
 import threading
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from ..engine.grammar import Grammar, compile_grammar
 from ..engine.machine import Dialect
@@ -36,6 +36,12 @@ END_FORCED_LIST: "]"
 FORCED_SEPARATOR: ","
 """
 
+# where models of a family reason first
+_FORCED_LATER = {
+    "think": "%extend start: think forced part*\n",
+    "start_in_reasoning": "%extend start_in_reasoning: THINK* REASONING? END_THINK forced part*\n",
+}
+
 
 def new_call_id() -> str:
     """An id as OpenAI's look."""
@@ -57,13 +63,20 @@ def dialect(family: Family, forced: bool = False) -> Dialect:
     Raises:
         GrammarError: the family's grammar does not compile.
     """
-    return _dialect(family, forced, registry.generation() if family.kind == "auto" else 0)
+    return _dialect(family, forced, registry.generation())
 
 
 @lru_cache(maxsize=512)
 def _dialect(family: Family, forced: bool, generation: int) -> Dialect:
-    with _lock:
-        grammar = _grammar(family, forced, generation)
+    grammar = None
+    if family.kind != "passthrough":
+        with _lock:
+            grammar = _compiled(family, forced, generation)
+            for other in registry.list_families():
+                if other.kind == "grammar" and other.id != family.id:
+                    grammar.watch(
+                        other.id, _compiled(other, False, generation), partial(_named, other.id, forced)
+                    )
     nine = family.id_format == "alnum9"
     return Dialect(
         id=family.id,
@@ -72,22 +85,24 @@ def _dialect(family: Family, forced: bool, generation: int) -> Dialect:
         untyped=family.untyped,
         id_pattern=_ALNUM9 if nine else None,
         new_id=new_alnum9 if nine else new_call_id,
+        adopts=family.kind == "auto",
+        again=(_named, family.id, forced),
     )
 
 
-def _grammar(family: Family, forced: bool, generation: int) -> Grammar | None:
-    if family.kind == "passthrough":
-        return None
+@lru_cache(maxsize=512)
+def _compiled(family: Family, forced: bool, generation: int) -> Grammar:
     text = registry.packaged_text("auto.lark") if family.kind == "auto" else registry.grammar_text(family)
+    if forced:
+        text += _FORCED + "".join(
+            more for rule, more in _FORCED_LATER.items() if re.search(rf"\b{rule}\b", text)
+        )
     key = family.id + ("+forced" if forced else "") + (f"@{generation}" if generation else "")
-    grammar = compile_grammar(text + (_FORCED if forced else ""), key, registry.packaged_text)
-    if family.kind == "auto":
-        for other in registry.list_families():
-            if other.kind == "grammar":
-                target = dialect(other, forced)
-                assert target.grammar is not None
-                grammar.watch(other.id, target.grammar, target)
-    return grammar
+    return compile_grammar(text, key, registry.packaged_text)
+
+
+def _named(family_id: str, forced: bool) -> Dialect:
+    return dialect(registry.get_family(family_id), forced)
 
 
 def marker_texts(family_id: str) -> list[str]:
