@@ -64,6 +64,12 @@ class FreeText(Between):
                 return blanks.end()
             if self._calls_allowed() and self._may_doubt(False) and flow is self._content:
                 opener = node.first_openers.get(buf[pos])
+                longer = node.text_scan.automaton.match(buf, pos, final) if opener is not None else None
+                if longer is MORE:
+                    self._wait = True
+                    return pos
+                if longer is not None and longer[1] - pos > 1:
+                    opener = None
                 if opener is not None and not _LIST_OF_OBJECTS.match(buf, pos):
                     return self._after_first(self._opener(opener, buf, pos, pos + 1, False, final), buf, pos)
                 if (

@@ -253,7 +253,7 @@ class State:
                 self._diagnose(
                     "text-after-end", "text after the end of the turn", self._turn_at, self._turn_at
                 )
-            if not self._flow.begun and body[0] in "{[":
+            if not self._flow.begun and body.lstrip()[0] in "{[":
                 self._flow.code().enter_object()  # the answer is JSON: nothing inside it is a call of its own
             self._span(self._flow.kind, len(body))
             self._give_out(body)
