@@ -52,7 +52,7 @@ def _try(patch: Path, clean: Path, options: argparse.Namespace) -> tuple[bool, f
             started = time.monotonic()
             done = _fuzz(
                 copy, "--first", "--shrink", 0, "--seconds", options.seconds - used,
-                "--jobs", options.jobs, "--seed", seed,
+                "--jobs", options.jobs, "--seed", seed, "--time-out", 5,
             )  # fmt: skip
             used += time.monotonic() - started
             find = _FIND.search(done.stdout)
