@@ -6,6 +6,8 @@ import asyncio
 import copy
 import itertools
 import json
+import os
+import pathlib
 import pickle
 import re
 import subprocess
@@ -704,3 +706,31 @@ def test_the_deltas_of_one_feed_join_to_the_message(tools: Any) -> None:
     assert "".join(e.text for e in events if e.type == "content_delta") == message.content == "Hi.\n\n\nBye."
     assert "".join(e.text for e in events if e.type == "reasoning_delta") == message.reasoning == "Hm."
     assert [e.tool_call for e in events if e.type == "tool_call_end"] == message.tool_calls
+
+
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_a_pickled_parser_goes_on_in_another_process(seed: str, tools: Any, tmp_path: pathlib.Path) -> None:
+    begun = {
+        "hermes": 'Hi [TOOL_CALLS]get_weather[ARGS]{"city": "Os',
+        "auto": "Hi <tool_call>\n<function=get_weather>\n<parameter=city>\nOs",
+    }
+    for parser, text in begun.items():
+        stream = hp.StreamParser(parser=parser, tools=tools)
+        stream.feed(text)
+        (tmp_path / parser).write_bytes(pickle.dumps(stream))
+    program = (
+        "import pathlib, pickle, sys\n"
+        "for name, rest in (('hermes', 'lo\"}'), ('auto', 'lo\\n</parameter>\\n</function>\\n</tool_call>')):\n"
+        "    stream = pickle.loads((pathlib.Path(sys.argv[1]) / name).read_bytes())\n"
+        "    stream.feed(rest); stream.close()\n"
+        "    print([c.arguments for c in stream.message.tool_calls], stream.message.tool_calls[0].complete)\n"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": seed}
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == ["""['{"city": "Oslo"}'] True"""] * 2

@@ -372,6 +372,10 @@ def _no_constant(text: str) -> Any:
     raise ValueError(text)
 
 
+_GOES_ON = re.compile(r"[ \t\r\n]*(?:[}\]]|\Z)")
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
+
 def _json_arguments(seen: Observed, call: Any, deltas: list[str]) -> None:
     joined = "".join(deltas)
     try:
@@ -455,11 +459,10 @@ def spans(seen: Observed) -> None:
         if d.code == "failed-start":
             _given_back(seen, d.start, d.end, parts)
     for index, call in enumerate(got.tool_calls):
-        raw = "".join(
-            seen.text[s.start : s.end] for s in got.spans if s.kind == "arguments" and s.call_index == index
-        )
-        if not any(s.kind in ("key", "value") and s.call_index == index for s in got.spans):
-            _passed_through(seen, call, raw.strip(" \t\r\n"))
+        starts = [s.start for s in got.spans if s.kind == "arguments" and s.call_index == index]
+        tagged = any(s.kind in ("key", "value") and s.call_index == index for s in got.spans)
+        if starts and not tagged:
+            _passed_through(seen, call, starts[0])
         named = [seen.text[s.start : s.end] for s in got.spans if s.kind == "name" and s.call_index == index]
         forced = seen.case.options.get("tool_choice") not in (None, "auto", "none")
         if not named and not forced:  # a forced call may hold its arguments alone
@@ -482,16 +485,21 @@ def _given_back(seen: Observed, start: int, end: int, text_parts: list[tuple[int
         left = max(left, b)
 
 
-def _passed_through(seen: Observed, call: Any, raw: str) -> None:
-    """Well-formed JSON passes through byte for byte."""
-    if not call.complete or not raw.startswith("{"):
-        return
+def _passed_through(seen: Observed, call: Any, start: int) -> None:
+    """Well-formed JSON passes through byte for byte, whatever stands in its strings and behind it."""
+    start += len(seen.text[start:]) - len(seen.text[start:].lstrip(" \t\r\n"))
     try:
-        value = json.loads(raw, parse_constant=_no_constant)
+        value, end = _DECODER.raw_decode(seen.text, start)
     except (ValueError, RecursionError):
         return
-    if _depth(value) < seen.case.options.get("max_depth", 200) and raw != call.arguments:
-        seen.fail("spans", f"well-formed arguments {raw!r} became {call.arguments!r}")
+    markup = [s for s in seen.traced.message.spans or () if s.end <= start and s.kind == "markup"]
+    if any("{" in seen.text[s.start : s.end] for s in markup[-3:]) and not _GOES_ON.match(seen.text, end):
+        return  # a member of an object that is broken behind it: its quotes may be read otherwise
+    raw = seen.text[start:end]
+    if isinstance(value, dict) and _depth(value) < seen.case.options.get("max_depth", 200):
+        if raw != call.arguments or not call.complete:
+            how = "" if call.complete else ", incomplete"
+            seen.fail("spans", f"well-formed arguments {raw!r} became {call.arguments!r}{how}")
 
 
 def trace(seen: Observed) -> None:

@@ -148,17 +148,18 @@ class Stack:
 class Node(dict[str, "Node"]):
     """One lexical state on one stack; a dict from a character to the next node.
 
-    `plain`: inside the string of a value with nothing held: a chunk without quotes, backslashes and control
-    characters passes as it is. `stop`: the value that is being read is over (or, with `watch`, a member of it).
+    `text`: inside the string of a value with nothing held: a chunk of it that needs no mend and leaves nothing
+    waiting (`json_reader.passes`) passes as it is. `plain`: any chunk that needs no mend does. `stop`: the value that is being read is over (or, with `watch`, a member of it).
     """
 
-    __slots__ = ("lex", "mark", "memo", "plain", "safe", "stack", "stop")
+    __slots__ = ("lex", "mark", "memo", "plain", "safe", "stack", "stop", "text")
 
     def __init__(self, lex: str, stack: Stack) -> None:
         super().__init__()
         self.lex = lex
         self.stack = stack
-        self.plain = lex == "S" or lex == "D"
+        self.plain = lex == "D"
+        self.text = lex == "S" or lex == "D"
         self.stop = lex in ("A", "Aq") and stack.depth <= stack.tree.watch
         self.mark = 0
         self.safe: Node = self

@@ -157,14 +157,14 @@ class JsonReader(Mender):
     def in_string(self) -> bool:
         """Whether the next character stands in a string, as far as the text that was read tells."""
         node = self.node
-        return node.plain if node is not None else self._lex in ("S", "D") and not self.done
+        return node.text if node is not None else self._lex in ("S", "D") and not self.done
 
     def fast(self, chunk: str) -> str | None:
         """The text to give out for `chunk`, or None if `feed` must read it (nothing has changed then)."""
         node = self.node
         if node is None:
             return None
-        if node.plain:
+        if node.text:
             whole = _WHOLE.get(chunk)
             if whole is None:
                 whole = _is_whole(chunk)
@@ -305,7 +305,7 @@ class JsonReader(Mender):
         while i < n:
             if n - i > RUN:
                 # long texts: whole runs of well-formed text at once, with the same result
-                if node.plain:
+                if node.text:
                     j = _before_tail(text, i, past(_STRING, text, i))
                     if j > i:
                         i = safe_at = j
@@ -346,7 +346,7 @@ class JsonReader(Mender):
         ):
             # they belong to the text, as it was not closed behind them
             self.out.append("".join(self._held))
-        in_string = node.plain or node.lex == "To"
+        in_string = node.text or node.lex == "To"
         self.closing = ('"' if in_string else "") + node.stack.closers(self.watch)
         self._held.clear()
         self.node = None
@@ -367,11 +367,11 @@ def duplicate_keys(json_text: str) -> list[str]:
                     found[key] = None
                 seen.add(key)
 
-    for plain in ({}, {"parse_int": str}):
+    for parse_int in (None, str):
         # an int of more than 4,300 digits cannot be made
         found.clear()
         try:
-            json.loads(json_text, object_pairs_hook=pairs, **plain)
+            json.loads(json_text, object_pairs_hook=pairs, parse_int=parse_int)
         except ValueError:
             continue
         except RecursionError:

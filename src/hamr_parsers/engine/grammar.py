@@ -251,10 +251,20 @@ def compile_grammar(text: str, key: str, resolve: Callable[[str], str] | None = 
         return Rule(origin, len(r.expansion), _meaning(origin))
 
     cache = {id(r): rule_of(r) for r in rules}
-    actions: list[dict[str, int | Rule]] = [{} for _ in table.states]
-    for state, row in table.states.items():
-        for symbol, (action, arg) in row.items():
-            actions[state][str(symbol)] = arg if action is Shift else cache.get(id(arg)) or rule_of(arg)
+    # lark numbers states in the order of sets, which is another in every process; places are pickled by number
+    order: list[Any] = [table.start_states[s] for s in starts]
+    for state in order:
+        row = table.states[state]
+        for symbol in sorted(row, key=str):
+            action, arg = row[symbol]
+            if action is Shift and arg not in order:
+                order.append(arg)
+    number = {state: i for i, state in enumerate(order)}
+    actions: list[dict[str, int | Rule]] = []
+    for state in order:
+        actions.append({})
+        for symbol, (action, arg) in sorted(table.states[state].items(), key=lambda item: str(item[0])):
+            actions[-1][str(symbol)] = number[arg] if action is Shift else cache.get(id(arg)) or rule_of(arg)
 
     listed = {n for names_ in until.values() for n in names_}
     markers, literals, spellings = {}, {}, {}
@@ -274,7 +284,9 @@ def compile_grammar(text: str, key: str, resolve: Callable[[str], str] | None = 
         literals["QUOTE"] = quote.value  # no marker: only the reader looks for it
     grammar = Grammar(
         key=key,
-        tables=_Tables(actions, {s: (table.start_states[s], table.end_states[s]) for s in starts}),
+        tables=_Tables(
+            actions, {s: (number[table.start_states[s]], number[table.end_states[s]]) for s in starts}
+        ),
         markers=markers,
         literals=literals,
         until=until,
