@@ -101,6 +101,22 @@ REGRESSIONS: Final[tuple[tuple[str, Case], ...]] = (
         Case("mistral", "```\n[TOOL_CALLSa{}````", options={"recovery": "lenient"}),
     ),
     ("the same, of a bare call", Case("auto", '```json\n{name:"get_weather"}````')),
+    # --- standing still, depth, blanks ---
+    ("a name that is too long, where the answer begins", Case("mistral", "n" * 257)),
+    ("the same in a list", Case("llama3_json", "[" + "n" * 257)),
+    ("depth of a value that is wrapped", Case("mistral", "[TOOL_CALLS:[ARGS[[[{", options={"max_depth": 4})),
+    ("depth of arguments", Case("hermes", '<tool_call>{name:"a"args:[{:{', options={"max_depth": 3})),
+    ("a list behind a newline", Case("auto", '\n[{name:"now"')),
+    ("an object behind blank lines", Case("auto", "\n\n{{name:a parameters:", tools="unknown")),
+    (
+        "more blanks behind the turn than may be held",
+        Case("hermes", "<|im_end|>                 ]", options={"max_held": 16}),
+    ),
+    (
+        "a blank between two objects, the first of which is none",
+        Case("hermes", '<tool_call>{name: {"name""a"}"'),
+    ),
+    ("a name that is a newline", Case("llama3_json", '<|python_tag|>{name:"\\n"')),
     # --- two channels ---
     ("a closer of reasoning in the content's channel", Case("auto", "<a</think>", switches=(1, 2))),
     ("the same behind words", Case("qwen3_coder", "aa</think>", switches=(1, 2))),

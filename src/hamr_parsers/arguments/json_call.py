@@ -35,6 +35,9 @@ _BLANKS = re.compile(r"\s*+")
 _NAME_RUN = re.compile(r"""[^\s\x00-\x1f"'\\,\[\](){}<>]*+""")
 _NULL = re.compile(r"(?:null(?:\Z|\s{0,8}(?:\Z|(,)))|nul?\Z|n\Z)")
 _BARE_NAME = re.compile(r"[\w.\-:/]*+")
+_NO_NAME = re.compile(
+    r"[\s()\[\]{}]"
+)  # an escaped quote may stand in one: other projects' records have such tools
 _NO_NAMES = frozenset(("null", "none", "true", "false", "undefined", "nan"))
 _ESCAPE = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
 _PARTIAL_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?+\Z")
@@ -366,6 +369,8 @@ class JsonCallReader(JsonReader):
             return self._fail("the name is empty or too long", pos)
         if LONE_HALF.search(name):
             return self._fail("the name holds half a character", pos)
+        if _NO_NAME.search(name):
+            return self._fail("no name has blanks or brackets", pos)
         self.name = name
         self._lex = "A"
         self._floor = -1

@@ -95,6 +95,8 @@ class Claims(State):
             if not left:
                 at = next(i for i in reversed(range(len(self._spans))) if self._spans[i] is note)
                 self._spans.insert(at + 1, ["markup", len(blanks), flow])
+                if at < self._noted:
+                    self._noted += 1
                 break
 
     def _may_call(self, name: str) -> bool:

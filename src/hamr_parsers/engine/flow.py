@@ -128,6 +128,13 @@ class Flow:
         self._code = CodeState()
         self._fed_blanks = sum(map(len, self.blanks))
 
+    def enter_object(self, blanks: str) -> None:
+        """The text goes on with these blanks and a JSON value, all of it data."""
+        code = self.code()
+        code.feed(blanks)
+        self._fed_blanks += len(blanks)
+        code.enter_object()
+
     def enter_fence(self, length: int) -> None:
         """The text goes on inside a fence whose opening line was markup."""
         self.code()

@@ -236,6 +236,17 @@ class State:
             if self._starts:
                 self._segments.append(Segment(text, note))
 
+    def _begin_text(self) -> None:
+        """Free text goes on, or begins here."""
+        node = self._node
+        assert node is not None
+        if node.begun is not None:
+            self._shift(node.text or "CONTENT")
+        if self._turn_ended:
+            self._turn_ended = False
+            at = self._turn_at
+            self._diagnose("text-after-end", "text after the end of the turn", at, at)
+
     def _text(self, text: str) -> None:
         """Free text: give it out, but for blanks at its end."""
         if self._after_call and not self._flow.begun:
@@ -244,17 +255,11 @@ class State:
             text = inner
         body = text.rstrip()
         if body:
-            node = self._node
-            assert node is not None
-            if node.begun is not None:
-                self._shift(node.text or "CONTENT")
-            if self._turn_ended:
-                self._turn_ended = False
-                self._diagnose(
-                    "text-after-end", "text after the end of the turn", self._turn_at, self._turn_at
-                )
-            if not self._flow.begun and body.lstrip()[0] in "{[":
-                self._flow.code().enter_object()  # the answer is JSON: nothing inside it is a call of its own
+            self._begin_text()
+            inner = body.lstrip()
+            if not self._flow.begun and inner[0] in "{[":
+                # the answer is JSON: nothing inside it is a call of its own
+                self._flow.enter_object(body[: len(body) - len(inner)])
             self._span(self._flow.kind, len(body))
             self._give_out(body)
         tail = text[len(body) :]
@@ -266,6 +271,7 @@ class State:
         room = self._settings.max_held - flow.held_blanks()
         while len(blanks) > room:  # too many to hold: they are text
             self._note_blanks(blanks[: room + 1])
+            self._begin_text()
             self._release(flow)
             blanks, room = blanks[room + 1 :], self._settings.max_held
         if blanks:
