@@ -245,7 +245,15 @@ class Between(Moves):
             if not reader.done:
                 self._wait = True
                 return new
+        closing = None
+        if final and reader.done and not reader.cut and reader.recovered and self._final_reason == "length":
+            # only the text's end decided how to mend, and it was cut off: what follows from that is not given out
+            closing = "".join(item for item in reader.out if isinstance(item, str)) or None
+            if closing is not None:
+                reader.out[:] = [item for item in reader.out if not isinstance(item, str)]
         self._drain(reader)
+        if closing is not None:
+            reader.cut, reader.closing = True, closing
         if reader.done:
             self._end_reader(reader, new, final)
         else:

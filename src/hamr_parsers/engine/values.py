@@ -85,7 +85,8 @@ class Values(Claims):
                     if self._phase != VALUE:
                         return at
                     pos = at
-                verdict = self._closes(match[0], buf, at, match[1], final)
+                first = at == pos and not self._begun_value()
+                verdict = self._closes(match[0], buf, at, match[1], final, first)
                 if verdict is False:
                     at = match[1]
                     continue
@@ -128,7 +129,12 @@ class Values(Claims):
         self._drain_value(value)
         self._end_call(False, closing or "")
 
-    def _closes(self, terminal: str, buf: str, at: int, end: int, final: bool) -> bool | None:
+    def _begun_value(self) -> bool:
+        return self._call is not None and self._call.value_text
+
+    def _closes(
+        self, terminal: str, buf: str, at: int, end: int, final: bool, first: bool = False
+    ) -> bool | None:
         """Whether the marker `buf[at:end]` in a value ends the value; None if only more text tells.
 
         It does not if its opener stood in the value, nor if what follows does not fit. In a string of an object or
@@ -148,7 +154,8 @@ class Values(Claims):
                 verdict = self._next_member(terminal, buf, at, end, final)
             if verdict is False:
                 # one in the middle of a line is closed on that line, or not at all
-                counted = terminal if buf[at] in "\r\n" else f"{terminal} in a line"
+                on_line = buf[at] in "\r\n" or (first and call.framed)
+                counted = terminal if on_line else f"{terminal} in a line"
                 nest[counted] = nest.get(counted, 0) + 1
             return verdict
         opener = terminal[4:]
@@ -172,7 +179,9 @@ class Values(Claims):
         if here >= limit:
             return True
         if here == len(buf):
-            return True if final else None
+            # a text that was cut off may go on: a closer in place of another is then not believed
+            trusted = self._final_reason != "length" or value.target.shift(terminal) is not None
+            return trusted if final else None
         if terminal in TURN_ENDS:
             return False
         follow = place.follow_scan.automaton.match(buf, here, final)
