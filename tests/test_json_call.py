@@ -230,7 +230,6 @@ def call(
         ),
         ('{{"name": "f", "arguments": {"a": 1}}', "f", '{"a": 1}', ["junk"]),
         ('{"name": "f", "arguments": {"a": "Oslo}}\n</c>', "f", '{"a": "Oslo"}', ["missing-quote"]),
-        ('{"name": "f", "arguments": {"a": "Oslo}}</c>', "f", '{"a": "Oslo"}', ["missing-quote"]),
         (
             '{"name": "f", "arguments": {"a": {"x": 1], "b": 3}}',
             "f",

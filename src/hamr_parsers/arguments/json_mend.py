@@ -34,7 +34,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from ..events import Diagnostic
-from .json_nodes import CLOSERS, ERROR, MAX_TAIL, TAIL_ENDS, Node, Stack, past, tree
+from .json_nodes import CLOSERS, ERROR, MAX_TAIL, Node, Stack, past, tree
 
 __all__ = ["LOOK", "Boundary", "Mender"]
 
@@ -1171,7 +1171,7 @@ class Mender:
                 if j >= n:
                     return self._cut_off(i)
                 ends: bool | None = False
-                if text[j] in "\n\r" or text[j] in TAIL_ENDS and text[j - 1] == "}":
+                if text[j] in "\n\r":
                     ends = self.boundary.ends_string(text, j, final)
                 if ends is None and not final:
                     return MORE

@@ -31,7 +31,6 @@ __all__ = [
     "MAX_TAIL",
     "MEMO_CHUNK",
     "NOWHERE",
-    "TAIL_ENDS",
     "Node",
     "Stack",
     "Step",
@@ -53,8 +52,6 @@ WHOLE = frozenset(("0", "1", "f", "E", "=true", "=false", "=null", "N"))
 
 MAX_TAIL = 8
 """How many closers may wait at the end of a string."""
-TAIL_ENDS = "<[|`"
-"""What may begin a marker behind closers that close an object and all in it."""
 
 CLOSERS = {"{": "}", "[": "]"}
 
@@ -294,11 +291,9 @@ def _next(node: Node, ch: str) -> Node:
         # the comma may stand behind a closing quote that was left out
         return stack.node("S, ") if ch == " " and lex == "S," else stack.node("S")[ch]
     if lex[0] == "T":
-        # so may closers, if they close all; of too many (`To`) none does
+        # so may closers that close all and stand before a line break; of too many (`To`) none does
         if ch == "}" or ch == "]":
             return node if lex == "To" else _tail(stack, int(lex[1:]) + 1, ch)
-        if ch in TAIL_ENDS and lex != "To" and int(lex[1:]) == stack.depth and stack.path()[0] == "{":
-            return ERROR
         return stack.node("S")[ch]
     if lex == "K":
         if ch == '"':

@@ -29,22 +29,19 @@ NESTED = 3
 """How many brackets deep a member may be to be read as part of a run."""
 
 _W = r"[ \t\n\r]*+"
-_CHARS = r"""[^"\\\x00-\x1f}]*+"""
-_CLOSER = r"}(?![<\[|`])"
-_STR = rf'''"{_CHARS}(?:(?:{_CLOSER}|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{{4}})){_CHARS})*+"'''
+_CHARS = r"""[^"\\\x00-\x1f]*+"""
+_STR = rf'''"{_CHARS}(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{{4}}){_CHARS})*+"'''
 _NUM = r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++(?:[eE][+-]?[0-9]++)?+|[eE][+-]?[0-9]++)?+"
 _SCALAR = rf"(?:{_NUM}|true|false|null)"
 _PAIR = r"u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _SINGLE = r"u(?:[0-9a-ce-fA-CE-F][0-9a-fA-F]|[dD][0-7])[0-9a-fA-F]{2}"
-_STRING = re.compile(rf"""{_CHARS}(?:(?:{_CLOSER}|\\(?:["\\/bfnrt]|{_SINGLE}|{_PAIR})){_CHARS})*+""")
-"""The inside of a string, up to a quote, an escape that is incomplete or none, a lone half of a pair, or a closer
-before what may be a marker."""
-_TAILED = re.compile(r"}[<\[|`]|(?:[}\]]|, ?)\Z")
+_STRING = re.compile(rf"""{_CHARS}(?:\\(?:["\\/bfnrt]|{_SINGLE}|{_PAIR}){_CHARS})*+""")
+"""The inside of a string, up to a quote, an escape that is incomplete or none, or a lone half of a pair."""
 
 
 def passes(text: str) -> bool:
     """Whether well-formed `text` from inside a string leaves nothing that must wait for what follows."""
-    return _TAILED.search(text) is None
+    return not text.endswith((",", ", ", "}", "]"))
 
 
 _WHOLE: dict[str, bool] = {}
@@ -157,7 +154,8 @@ class JsonReader(Mender):
     def in_string(self) -> bool:
         """Whether the next character stands in a string, as far as the text that was read tells."""
         node = self.node
-        return node.text if node is not None else self._lex in ("S", "D") and not self.done
+        lex = node.lex if node is not None else self._lex
+        return lex[0] in "SDT" and not self.done
 
     def fast(self, chunk: str) -> str | None:
         """The text to give out for `chunk`, or None if `feed` must read it (nothing has changed then)."""

@@ -30,6 +30,7 @@ import codecs
 import re
 from typing import Any, Final
 
+from ..arguments.json_reader import passes
 from ..arguments.tagged import LONG, escape
 from ..events import Event, ToolCallDelta, ToolCallEnd, ToolCallStart
 from .boundary import WINDOW
@@ -97,7 +98,7 @@ class Machine(FreeText):
                 text = reader.fast(data) if len(data) <= LONG else None
                 if text is not None:
                     node = reader.node
-                    self._mode = PLAIN if node is not None and node.plain else STRING
+                    self._mode = PLAIN if node is not None and node.text else STRING
                     if text:
                         delta = _new(ToolCallDelta)
                         delta.index = self._index
@@ -171,6 +172,7 @@ class Machine(FreeText):
             whole = _CONTENT.fullmatch(data) is not None
         else:
             whole = '"' not in data and data.isprintable()
+        whole = whole and passes(data)
         if len(data) <= _TOKEN and len(_WHOLE) < _MEMO:
             _WHOLE[data] = whole
         return whole

@@ -323,7 +323,7 @@ class Node:
         automaton = Automaton(terminals)
         scan = _scan_of(automaton, automaton.prefix_pattern())
         # the hot path of values looks at what is not printable anyway
-        printable = automaton.first.replace("\n", "")
+        printable = automaton.first.translate({10: None, 13: None})
         return scan._replace(trigger=printable if len(printable) == 1 else "")
 
     @cached_property
