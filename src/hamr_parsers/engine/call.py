@@ -9,7 +9,7 @@ of a JSON object at any time.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from ..arguments.tagged import TextValue, escape
 from ..events import Diagnostic
@@ -23,26 +23,40 @@ def unescaped_length(text: str) -> int:
     return len(text) - text.count("\\") - 4 * text.count("\\u")
 
 
-class Tally(list[str]):
-    """In place of the pieces where nothing is collected: counts the characters and keeps none."""
+CHECKED: Final = 1 << 16
+"""Characters of arguments that are looked through for duplicate keys when they are complete; not more."""
 
-    __slots__ = ("characters", "surplus")
+
+class Tally(list[str]):
+    """In place of the pieces where nothing is collected: counts the characters, and keeps none of a long argument."""
+
+    __slots__ = ("characters", "kept", "surplus")
 
     def __init__(self) -> None:
         super().__init__()
         self.characters = 0
+        self.kept: list[str] = []
         self.surplus = 0  # characters that escaping added
 
     def append(self, text: str) -> None:
         self.characters += len(text)
+        if self.characters <= CHECKED:
+            self.kept.append(text)
+        else:
+            self.kept.clear()
         if "\\" in text:
             self.surplus += len(text) - unescaped_length(text)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Tally, (), {"characters": self.characters, "surplus": self.surplus})
+        return (Tally, (), (self.characters, self.kept, self.surplus))
 
-    def __setstate__(self, state: dict[str, int]) -> None:
-        self.characters, self.surplus = state["characters"], state["surplus"]
+    def __setstate__(self, state: tuple[int, list[str], int]) -> None:
+        self.characters, self.kept, self.surplus = state
+
+    def __deepcopy__(self, memo: object) -> Tally:
+        new = Tally()
+        new.__setstate__((self.characters, [*self.kept], self.surplus))
+        return new
 
 
 class OpenCall:
@@ -96,6 +110,12 @@ class OpenCall:
     def compact(self) -> None:
         """Join the pieces."""
         self.pieces[:] = ["".join(self.pieces)]
+
+    def short_text(self) -> str:
+        """The arguments so far, or "" if they are too long to be looked through."""
+        pieces = self.pieces.kept if isinstance(self.pieces, Tally) else self.pieces
+        text = "".join(pieces)
+        return text if len(text) <= CHECKED else ""
 
     def mark(self) -> int:
         """Where in the pieces we are, for `since`."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..arguments.json_reader import duplicate_keys
 from ..events import Diagnostic, ToolCall, ToolCallEnd, ToolCallStart
 from .flow import MANY, Flow
 from .start import Segment, Start
@@ -185,6 +186,9 @@ class Claims(State):
                 self._delta(call.closing())
             else:
                 closing += call.closing()
+        if complete and call.sealed and all(d.code != "duplicate-key" for d in call.diagnostics):
+            for key in duplicate_keys(call.short_text()):
+                self._diagnose("duplicate-key", f"the key {key!r} comes twice", call.at, call.at)
         if not complete:
             self._diagnose("cut", "the call was cut off: the arguments' end is missing", self._at, self._at)
         if not (closing or call.mark()):
