@@ -146,7 +146,8 @@ class Node(dict[str, "Node"]):
     """One lexical state on one stack; a dict from a character to the next node.
 
     `text`: inside the string of a value with nothing held: a chunk of it that needs no mend and leaves nothing
-    waiting (`json_reader.passes`) passes as it is. `plain`: any chunk that needs no mend does. `stop`: the value that is being read is over (or, with `watch`, a member of it).
+    waiting (`json_reader.passes`) passes as it is. `plain`: any chunk that needs no mend does. `stop`: the value
+    that is being read is over (or, with `watch`, a member of it).
     """
 
     __slots__ = ("lex", "mark", "memo", "plain", "safe", "stack", "stop", "text")

@@ -39,6 +39,10 @@ _STRING = re.compile(rf"""{_CHARS}(?:\\(?:["\\/bfnrt]|{_SINGLE}|{_PAIR}){_CHARS}
 """The inside of a string, up to a quote, an escape that is incomplete or none, or a lone half of a pair."""
 
 
+_TAIL = re.compile(r", ?|[}\]]*+")
+"""What may wait at the end of a string."""
+
+
 def passes(text: str) -> bool:
     """Whether well-formed `text` from inside a string leaves nothing that must wait for what follows."""
     return not text.endswith((",", ", ", "}", "]"))
@@ -336,14 +340,11 @@ class JsonReader(Mender):
         after = self.node
         assert node is not None and after is not None
         self.done = self.cut = True
-        lex = after.lex
-        if (
-            lex in ("S,", "S, ")
-            or lex[0] == "T"
-            and (self.boundary is None or lex != f"T{after.stack.depth}")
-        ):
-            # they belong to the text, as it was not closed behind them
-            self.out.append("".join(self._held))
+        held = "".join(self._held)
+        tail = past(_TAIL, held, 0) if node.lex == "S" else 0
+        if tail and (tail < len(held) or self.boundary is None or after.lex != f"T{after.stack.depth}"):
+            # it belongs to the text, unless it closes all: then it was meant to
+            self.out.append(held[:tail])
         in_string = node.text or node.lex == "To"
         self.closing = ('"' if in_string else "") + node.stack.closers(self.watch)
         self._held.clear()

@@ -44,7 +44,7 @@ class Values(Claims):
         call.value = TextValue(
             schema,
             {"STRING_VALUE": "string", "JSON_VALUE": "json"}.get(kind or "", self._dialect.untyped),
-            max_depth=settings.max_depth,
+            max_depth=settings.max_depth - 1,  # the arguments' own object is the first level
             max_held=settings.max_held,
         )
         call.value_text = False
