@@ -1,0 +1,39 @@
+"""Case records with options (tool_choice, recovery, prompt, ...): the policies, one sentence at a time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hamr_parsers as hp
+from hamr_parsers.transcripts.cases import judge, read_records
+
+LINES = (Path(__file__).parent / "data" / "options.jsonl").read_text(encoding="utf-8").splitlines()
+
+
+def _cases() -> list[Any]:
+    found = []
+    for line in LINES:
+        data = json.loads(line)
+        options = data.pop("options")
+        (record,) = read_records(json.dumps(data), "options.jsonl")
+        found.append(pytest.param(record, options, id=record.id))
+    return found
+
+
+@pytest.mark.parametrize("size", [0, 1, 7])
+@pytest.mark.parametrize(("record", "options"), _cases())
+def test_policy(record: Any, options: dict[str, Any], size: int) -> None:
+    options = {"parser": record.parser, "tools": record.tools, **options}
+    reason = options.pop("finish_reason", None)
+    if record.thinking is not None:
+        options["starts_in_reasoning"] = record.thinking
+    stream = hp.StreamParser(**options)
+    step = size or max(1, len(record.text))
+    for at in range(0, len(record.text), step):
+        stream.feed(record.text[at : at + step])
+    stream.close(reason)
+    assert judge(record, stream.message) is None
