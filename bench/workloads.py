@@ -154,7 +154,7 @@ def hostile(family: str, size: int) -> dict[str, str]:
         "openers only": repeat(markers[0], n),
         "all markers": repeat("".join(markers), n),
         "first characters": markers[0][0] * n,
-        "nearly markers": repeat(markers[0][:-1], n),
+        "nearly markers": repeat(next(m for m in markers if len(m) > 1)[:-1], n),
         "backslashes": before + "\\" * n,
         "quotes": before + '"' * n,
         "blanks behind a call": whole + " " * n + "x",

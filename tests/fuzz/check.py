@@ -374,6 +374,8 @@ def _no_constant(text: str) -> Any:
 
 _GOES_ON = re.compile(r"[ \t\r\n]*(?:[}\]]|\Z)")
 _DECODER = json.JSONDecoder(parse_constant=_no_constant)
+# Every member counts for the depth, also the one that a repeated key replaces.
+_MEMBERS = json.JSONDecoder(object_pairs_hook=lambda pairs: [value for _, value in pairs])
 
 
 def _json_arguments(seen: Observed, call: Any, deltas: list[str]) -> None:
@@ -487,16 +489,19 @@ def _given_back(seen: Observed, start: int, end: int, text_parts: list[tuple[int
 
 def _passed_through(seen: Observed, call: Any, start: int) -> None:
     """Well-formed JSON passes through byte for byte, whatever stands in its strings and behind it."""
+    if seen.case.switches:  # a channel that ends inside the object cuts it
+        return
     start += len(seen.text[start:]) - len(seen.text[start:].lstrip(" \t\r\n"))
     try:
         value, end = _DECODER.raw_decode(seen.text, start)
+        levels = _depth(_MEMBERS.raw_decode(seen.text, start)[0])
     except (ValueError, RecursionError):
         return
     markup = [s for s in seen.traced.message.spans or () if s.end <= start and s.kind == "markup"]
     if any("{" in seen.text[s.start : s.end] for s in markup[-3:]) and not _GOES_ON.match(seen.text, end):
         return  # a member of an object that is broken behind it: its quotes may be read otherwise
     raw = seen.text[start:end]
-    if isinstance(value, dict) and _depth(value) < seen.case.options.get("max_depth", 200):
+    if isinstance(value, dict) and levels < seen.case.options.get("max_depth", 200):
         if raw != call.arguments or not call.complete:
             how = "" if call.complete else ", incomplete"
             seen.fail("spans", f"well-formed arguments {raw!r} became {call.arguments!r}{how}")
