@@ -97,6 +97,8 @@ MISSING = [
     ('{"a": 1, "b"}', '{"a": 1, "b": null}', ["missing-value"]),
     ('{"a" 1}', '{"a" :1}', ["missing-colon"]),
     ('{"a" "x"}', '{"a" :"x"}', ["missing-colon"]),
+    ('{"a" "x", "b" 3}', '{"a" :"x", "b" :3}', ["missing-colon", "missing-colon"]),
+    ('{"a": "x", "b" "c d"}', '{"a": "x", "b" :"c d"}', ["missing-colon"]),
     ('{"a" = 1}', '{"a" : 1}', ["missing-colon"]),
     ('{"a" => 1}', '{"a" : 1}', ["missing-colon"]),
     ("{: 1}", '{"": 1}', ["unquoted-key"]),

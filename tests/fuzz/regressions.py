@@ -117,6 +117,10 @@ REGRESSIONS: Final[tuple[tuple[str, Case], ...]] = (
         Case("hermes", '<tool_call>{name: {"name""a"}"'),
     ),
     ("a name that is a newline", Case("llama3_json", '<|python_tag|>{name:"\\n"')),
+    (
+        "a surrogate pair, its halves escaped at two levels",
+        Case("auto", '[TOOL_CALLSa{\\"\\":\\"\\udaaa\\\\udcaa'),
+    ),
     # --- two channels ---
     ("a closer of reasoning in the content's channel", Case("auto", "<a</think>", switches=(1, 2))),
     ("the same behind words", Case("qwen3_coder", "aa</think>", switches=(1, 2))),

@@ -257,6 +257,7 @@ class JsonCallReader(JsonReader):
         elif key in ARGUMENTS and (not self.has_arguments or self._null):
             self._null = False
             self.has_arguments = True
+            self.keyless = ""
             self._phase = "before"
         elif key in IDS:
             self._role = "id"
@@ -372,6 +373,8 @@ class JsonCallReader(JsonReader):
         if _NO_NAME.search(name):
             return self._fail("no name has blanks or brackets", pos)
         self.name = name
+        if not self.has_arguments:
+            self.keyless = "arguments"
         self._lex = "A"
         self._floor = -1
         self._hold.clear()

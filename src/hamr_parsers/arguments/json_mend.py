@@ -50,6 +50,8 @@ _BLANKS = re.compile(r"\s*+")
 _JSON_BLANKS = re.compile(r"[ \t\n\r]*+")
 _KEY_WORD = re.compile(r'"[\w$.\- ]{0,40}+')
 _OPEN_KEY = re.compile(r"""["'][\w$.\-]++\s*+:\s*+["'{\[\-0-9tfnTFN]""")
+_NO_COLON = re.compile(r"""["'][\w$.\-]{1,40}+["']\s{1,4}["'{\[\-0-9tfnTFN]""")
+"""A key whose colon was left out, and the beginning of its value."""
 _IDENT = re.compile(r"[\w$.\-]*+")
 _ANY_KEY = re.compile(r"""(?:"[^"\n]{1,64}"|'[^'\n]{1,64}'|[\w$])\s{0,64}[:=]""")
 _WORDS = re.compile(r"[\w$.\-]++(?: [\w$.\-]++){0,7}+ ?+")
@@ -64,6 +66,10 @@ _INNER_ESCAPE = re.compile(r'\\\\(?:\\["\\]|[/bfnrt]|u[0-9a-fA-F]{4})')
 _PARTIAL_INNER = re.compile(r"\\\\(?:\\|u[0-9a-fA-F]{0,3})?+\Z")
 _PARTIAL_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?+\Z")
 _HIGH = re.compile(r"\\u[dD][89abAB]")
+_EITHER_HIGH = re.compile(r"\\{1,2}(u[dD][89abAB][0-9a-fA-F]{2})")
+"""The first half of a surrogate pair, escaped once or twice; `_EITHER_LOW` the second, and the beginning of one."""
+_EITHER_LOW = re.compile(r"\\{1,2}(u[dD][c-fC-F][0-9a-fA-F]{2})")
+_PARTIAL_LOW = re.compile(r"(?:\\{1,2}(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?)?\Z")
 _PLAIN = {
     '"': re.compile(r'[^"\\\x00-\x1f]*+'),
     "'": re.compile(r"[^\"'\\\x00-\x1f]*+"),
@@ -197,6 +203,7 @@ class Mender:
         "cut",
         "done",
         "key",
+        "keyless",
         "max_depth",
         "node",
         "out",
@@ -218,6 +225,7 @@ class Mender:
         self.recovered = False
         self.pause: str | None = None
         self.key = ""
+        self.keyless = ""
         self.wrap_key = "input"
         self._limit = max_depth
         self._escaped = False
@@ -956,6 +964,14 @@ class Mender:
                 self._stack = self._stack.pop()
                 self._lex = "v"
                 return i
+        if c == "{" and lex == "k" and self.keyless and self._stack.depth == self.watch:
+            self._mend("unquoted-key", f"an object without a key is taken as {self.keyless!r}", i, i)
+            self._key_from = self._abs + i
+            self.key = self.keyless
+            self.pause = "key"
+            self._hold.append(":")
+            self._lex = "o"
+            return i
         if c == "{" and lex == "k0":
             k = past(_BLANKS, text, i + 1, end)
             if k >= end and edge is None:
@@ -1214,6 +1230,15 @@ class Mender:
             return i + 1
         if i + 1 >= len(text):
             return self._cut_off(i) if final else MORE
+        high = _EITHER_HIGH.match(text, i)
+        if high is not None:
+            # it goes out with its second half, whatever the level of either
+            j = high.end()
+            if j == len(text) or not final and _PARTIAL_LOW.match(text, j):
+                return self._cut_off(j) if final else MORE
+            low = _EITHER_LOW.match(text, j)
+            sink.append(f"\\{high[1]}" if low is None else f"\\{high[1]}\\{low[1]}")
+            return j if low is None else low.end()
         if text[i + 1] == '"':
             sink.append('"')
             if is_key:
@@ -1327,8 +1352,8 @@ class Mender:
                 if c not in "\"'":
                     return _identkey(text, j, end, edge)
                 whole = _keylike(text, j, end, edge)
-                if not whole and self._lex == "S" and _OPEN_KEY.match(text, j, end):
-                    return True
+                if not whole and self._lex == "S":
+                    return bool(_OPEN_KEY.match(text, j, end) or _NO_COLON.match(text, j, end)) or whole
                 return whole
             if c in _STARTS:
                 return True
