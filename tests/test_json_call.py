@@ -187,6 +187,7 @@ def call(
         ('{"name": "f", {"a": 1}}', "f", '{"a": 1}', ["unquoted-key"]),
         ('{"name": "f", {"a": 1}, "id": "i"}', "f", '{"a": 1}', ["unquoted-key"]),
         ('{"function": {"name": "f", {"a": 1}}}', "f", '{"a": 1}', ["unquoted-key"]),
+        ('{"name": "f", "arguments": {"a": "b"} x, "id": "i"}', "f", '{"a": "b"}', ["junk"]),
         ('{"action": "f", "action_input": {"a": 1}}', "f", '{"a": 1}', []),
         ('{"function_name": "f", "kwargs": {"a": 1}}', "f", '{"a": 1}', []),
         ('{"function": "f", "parameters": {"a": 1}}', "f", '{"a": 1}', []),
@@ -257,6 +258,15 @@ def test_calls(text: str, name: str, out: str, codes: list[str]) -> None:
         got = call(text, cuts)
         assert (got.status, got.name, got.text, got.codes, got.cut) == ("done", name, out, codes, False)
         assert text[got.end :].lstrip() in ("", "</c>")
+
+
+@pytest.mark.parametrize("behind", ["Done, and more.", "It's x", "x", "is " + "long " * 20])
+def test_text_behind_an_object_whose_end_was_forgotten_is_left(behind: str) -> None:
+    text = '{"name": "f", "arguments": {"a": "b"}\n\n' + behind
+    for cuts in [[], *every_cut(text)]:
+        got = call(text, cuts)
+        assert (got.status, got.text, got.codes, got.cut) == ("done", '{"a": "b"}', ["missing-closer"], False)
+        assert text[got.end :].lstrip() == behind
 
 
 @pytest.mark.parametrize("depth", [1, 3])

@@ -121,6 +121,14 @@ REGRESSIONS: Final[tuple[tuple[str, Case], ...]] = (
         "a surrogate pair, its halves escaped at two levels",
         Case("auto", '[TOOL_CALLSa{\\"\\":\\"\\udaaa\\\\udcaa'),
     ),
+    (
+        "a closing fence longer than a decision may look ahead",
+        Case("llama3_json", '```\n{name:"a"}' + "`" * 65, options={"recovery": "lenient"}, cuts=(78,)),
+    ),
+    (
+        "the closing quote of arguments, if the object around them is left open",
+        Case("auto", '{type:,"function"{"name""get_weather""args"{"":[{"":""}]}}<'),
+    ),
     # --- two channels ---
     ("a closer of reasoning in the content's channel", Case("auto", "<a</think>", switches=(1, 2))),
     ("the same behind words", Case("qwen3_coder", "aa</think>", switches=(1, 2))),

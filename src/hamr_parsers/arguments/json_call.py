@@ -476,7 +476,7 @@ class JsonCallReader(JsonReader):
             self.arguments_done = self.pause is not None
             if shape is not None:
                 self._set_depth(self._limit + self.watch)
-            self._given = True
+            self._given = self.enough = True
             self._phase = "members"
             self._shape = None
         if self.done:

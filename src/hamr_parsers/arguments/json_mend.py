@@ -74,6 +74,7 @@ _PLAIN = {
     '"': re.compile(r'[^"\\\x00-\x1f]*+'),
     "'": re.compile(r"[^\"'\\\x00-\x1f]*+"),
 }
+_STRUCTURE = re.compile(r"""["{}\[\]]|'[\w$.\-]{1,40}+'\s{0,4}:""")
 _PLAIN_TAIL = re.compile(r'[^"\\\x00-\x1f,}\]]*+')
 _CLOSING_RUN = re.compile(r"[}\]]*+")
 _KEY_BEGINS = re.compile(r'"[\w$.\-][\w$.\- ]{0,40}"\s{0,4}:\s{0,4}(?:["{\[\-0-9]|true|false|null)')
@@ -202,6 +203,7 @@ class Mender:
         "closing",
         "cut",
         "done",
+        "enough",
         "key",
         "keyless",
         "max_depth",
@@ -226,6 +228,7 @@ class Mender:
         self.pause: str | None = None
         self.key = ""
         self.keyless = ""
+        self.enough = False
         self.wrap_key = "input"
         self._limit = max_depth
         self._escaped = False
@@ -691,7 +694,8 @@ class Mender:
                 self._comma(i)
                 return i + 1
         elif in_object:
-            missing = _identkey(text, i, end, edge)
+            # a word at the very end is no key, if none is waited for
+            missing = _identkey(text, i, end, None if edge is None else not self.enough)
         elif c == ":":
             self._mend("missing-comma", "a colon where a comma is due", i, i + 1)
             self._comma(i)
@@ -707,7 +711,27 @@ class Mender:
         if c == "{" and self._stack.depth == 1:
             # the next object begins: nothing of this one will come
             return self._marker(text, i)
+        if self.enough and self._stack.depth <= self.watch:
+            alone = self._stands_alone(text, i, final)
+            if alone is None:
+                return MORE
+            if alone:
+                return self._marker(text, i)
         return self._start_junk(i)
+
+    def _stands_alone(self, text: str, i: int, final: bool) -> bool | None:
+        """Is the text at `i` no junk, but what stands behind an object whose end was forgotten?
+
+        Yes if within the lookahead nothing comes that an object or call is made of.
+        """
+        end, edge = self._window(text, i, final)
+        if _STRUCTURE.search(text, i, end):
+            return False
+        for k in range(i, end):
+            at = self._at(text, k, final)
+            if at is not False:
+                return None if at is None else False
+        return edge
 
     def _comma(self, i: int) -> None:
         """A comma stands at `i`, or should: another member is due."""
@@ -1372,8 +1396,11 @@ class Mender:
             k = past(_BLANKS, text, j + 1, end)
             return edge if k >= end else text[k] in _STARTS
         if stack.kind == "{" and "\n" in text[i:j]:
-            return _identkey(text, j, end, edge)
-        return False
+            key = _identkey(text, j, end, edge)
+            if key is not False:
+                return key
+        # closers that close the watched value are its own, whatever was forgotten of the object around it
+        return closed and self._lex == "S" and not bad and 0 < stack.depth <= self.watch
 
     def _restarts(self, text: str, i: int, final: bool, comma: int | None = None) -> bool | None:
         """Is the quote at `i` the beginning of the next key?

@@ -131,10 +131,11 @@ class FreeText(Between):
             if run < WINDOW and line.end(1) == len(buf) and not final:
                 self._wait = True
                 return -pos
-            if run >= self._fence:
-                self._take(line[1], "markup")  # closes a fence that held only calls
+            closer = line[1][:WINDOW]
+            if len(closer) >= self._fence:
+                self._take(closer, "markup")  # closes a fence that held only calls
                 self._fence = 0
-                return line.end(1)
+                return pos + len(closer)
         if not code.fence_may_open():
             return -line.end(1)
         if run < 3:
