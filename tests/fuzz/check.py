@@ -491,6 +491,8 @@ def _passed_through(seen: Observed, call: Any, start: int) -> None:
     """Well-formed JSON passes through byte for byte, whatever stands in its strings and behind it."""
     if seen.case.switches:  # a channel that ends inside the object cuts it
         return
+    if seen.text[:start].rstrip().endswith("("):  # an argument in parentheses, which must be closed as well
+        return
     start += len(seen.text[start:]) - len(seen.text[start:].lstrip(" \t\r\n"))
     try:
         value, end = _DECODER.raw_decode(seen.text, start)
