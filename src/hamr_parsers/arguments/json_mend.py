@@ -20,6 +20,8 @@ What several readings fit is decided in these places, and nowhere else:
   Only if everything behind it is well-formed up to the end of the value.
 - `_choose`: a bracket that does not match: was one left out before it, is it the wrong one, or one too many? The
   reading that lets the following closers and separators fit wins.
+- `_stands_alone`: is text behind the call's arguments junk in its object, or was the object's end forgotten and the
+  text is the answer's? The latter, if nothing follows that an object is made of.
 - `_step_gap` and `_closes` again: does a value without quotes end here, or is the blank or comma part of it?
 
 Forms that are one more spelling of a value (other literals, numbers, quotes, comments) go into `_scalar`, the
