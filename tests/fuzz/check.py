@@ -373,6 +373,7 @@ def _no_constant(text: str) -> Any:
 
 
 _GOES_ON = re.compile(r"[ \t\r\n]*(?:[}\]]|\Z)")
+_CLOSERS = re.compile(r"[ \t\r\n}\]]*")
 _DECODER = json.JSONDecoder(parse_constant=_no_constant)
 # Every member counts for the depth, also the one that a repeated key replaces.
 _MEMBERS = json.JSONDecoder(object_pairs_hook=lambda pairs: [value for _, value in pairs])
@@ -500,12 +501,20 @@ def _passed_through(seen: Observed, call: Any, start: int) -> None:
     except (ValueError, RecursionError):
         return
     markup = [s for s in seen.traced.message.spans or () if s.end <= start and s.kind == "markup"]
-    if any("{" in seen.text[s.start : s.end] for s in markup[-3:]) and not _GOES_ON.match(seen.text, end):
-        return  # a member of an object that is broken behind it: its quotes may be read otherwise
+    if any("{" in seen.text[s.start : s.end] for s in markup[-3:]):
+        # a member of an object that is broken behind it: its quotes may be read otherwise
+        behind = _CLOSERS.match(seen.text, end)
+        assert behind is not None
+        if (
+            not _GOES_ON.match(seen.text, end)
+            or "]" in behind[0]
+            or seen.text[behind.end() :][:1] in ('"', "'")
+        ):
+            return
     raw = seen.text[start:end]
     if isinstance(value, dict) and levels < seen.case.options.get("max_depth", 200):
         # cut off by max_tokens, nothing behind them proves the end of what was mended
-        proven = seen.case.finish_reason != "length" or seen.text[end:].strip()
+        proven = seen.case.finish_reason != "length" or seen.text[end:].strip(" \t\r\n}]")
         if raw != call.arguments or not call.complete and proven:
             how = "" if call.complete else ", incomplete"
             seen.fail("spans", f"well-formed arguments {raw!r} became {call.arguments!r}{how}")
