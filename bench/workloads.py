@@ -147,7 +147,7 @@ def hostile(family: str, size: int) -> dict[str, str]:
     markers = [m for m in marker_texts(family) if m.strip()]
     whole = call(family, "write_file", {"path": "a.txt"})
     before = call(family, "write_file", {"path": "@@@@"}).partition("@@@@")[0]
-    value = json.dumps({"path": "a"})
+    value = json.dumps({"path": "a.txt"})
     raw = whole.partition(value)[0] if value in whole else before
     n = max(1, size)
     return {
@@ -157,6 +157,7 @@ def hostile(family: str, size: int) -> dict[str, str]:
         "nearly markers": repeat(next(m for m in markers if len(m) > 1)[:-1], n),
         "backslashes": before + "\\" * n,
         "quotes": before + '"' * n,
+        "closers in a string": before + "]" * n + "}" * n,
         "blanks behind a call": whole + " " * n + "x",
         "blanks behind a comma": raw + '{"path": "a",' + " " * n + '"days": 1}',
         "open brackets": raw + '{"path": ' + "[" * n,

@@ -302,18 +302,21 @@ class JsonReader(Mender):
                 self._safe = last
                 return n, i + len(give)
         safe_at = -1
-        tried = -1
+        tried = stuck = -1
         whole = not self.watch
         while i < n:
             if n - i > RUN:
                 # long texts: whole runs of well-formed text at once, with the same result
-                if node.text:
-                    j = _before_tail(text, i, past(_STRING, text, i))
+                if node.text and i >= stuck:
+                    end = past(_STRING, text, i)
+                    j = _before_tail(text, i, end)
                     if j > i:
                         i = safe_at = j
                         self._safe = node
                         continue
-                elif i > tried and node.lex in _RUNS:
+                    # a tail and nothing else: it is read once, not again behind each of its characters
+                    stuck = end
+                elif not node.text and i > tried and node.lex in _RUNS:
                     tried = i
                     node, j, at, safe = _run(node, text, i)
                     if j > i:
