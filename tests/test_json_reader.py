@@ -430,3 +430,22 @@ def test_what_waits_at_the_end_of_a_string_stays_in_a_cut_one(text: str, out: st
 def test_text_that_leaves_something_waiting_does_not_pass(text: str) -> None:
     assert not passes(text)
     assert passes(text + "y")
+
+
+def test_a_run_of_closers_inside_a_string_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = 0
+    before = json_reader._before_tail
+
+    def counted(text: str, start: int, end: int) -> int:
+        nonlocal read
+        read += end - start
+        return before(text, start, end)
+
+    monkeypatch.setattr(json_reader, "_before_tail", counted)
+    # behind an unescaped quote no closer is looked at: each of them is text
+    text = '{"a": "x"y' + "]" * 5_000 + "}" * 5_000 + 'z"}'
+    reader = JsonReader()
+    reader.feed(text, 0, True)
+    given = "".join(item for item in reader.out if isinstance(item, str))
+    assert given == text.replace('"y', '\\"y')
+    assert read < 5 * len(text)
