@@ -223,12 +223,9 @@ class JsonCallReader(JsonReader):
             pos = super().feed(text, pos, final)
             self._sift(old)
             if self.done:
-                self.done = False
-                self._ended = True
-                if self.name is None:
-                    return self._fail("no name", pos)
-                if not self._announced:
-                    return self._announce(pos)
+                pos = self._object_ended(pos)
+                if self.status != "more":
+                    return pos
                 continue
             if self.pause is None:
                 return pos
@@ -398,16 +395,18 @@ class JsonCallReader(JsonReader):
         if self.done or self.pause is not None:
             if self.pause is not None and self._role == "id":
                 self._identify()
-            if self.done:
-                self.done = False
-                self._ended = True
-                if self.name is None:
-                    return self._fail("no name", pos)
-                if not self._announced:
-                    self._phase = "members"
-                    return self._announce(pos)
             self._phase = "members"
+            if self.done:
+                return self._object_ended(pos)
         return pos
+
+    def _object_ended(self, pos: int) -> int:
+        """The call's object is over: without a name it was no call, and its end may be what announces it."""
+        self.done = False
+        self._ended = True
+        if self.name is None:
+            return self._fail("no name", pos)
+        return pos if self._announced else self._announce(pos)
 
     def _identify(self) -> None:
         try:

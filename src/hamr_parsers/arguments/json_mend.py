@@ -1137,10 +1137,7 @@ class Mender:
                 if restarts is None:
                     return MORE
                 if restarts:
-                    self._mend("missing-quote", "a closing quote was left out", i, i)
-                    sink.append('"')
-                    self._value_done()
-                    return i
+                    return self._close_string(i)
             self._mend("inner-quote", "a quote inside a string was not escaped", i, i + 1)
             sink.append('\\"' if c == '"' else c)
             if not is_key:
@@ -1161,20 +1158,24 @@ class Mender:
             if at is None and not final:
                 return MORE
             if at:
-                self._mend("missing-quote", "a closing quote was left out", i, i)
-                if is_key:
-                    self._tidy(i)
-                    self._lex = "A"
-                else:
-                    sink.append('"')
-                    self._value_done()
-                return i
+                return self._close_string(i)
         if c in "\n\r":
             self._mend("raw-newline", "a line break inside a string was not escaped", i, i + 1)
         else:
             self._mend("control-character", "a control character inside a string was not escaped", i, i + 1)
         sink.append(_CONTROL.get(c) or f"\\u{ord(c):04x}")
         return i + 1
+
+    def _close_string(self, i: int) -> int:
+        """The closing quote was left out: the string ends at `i`. A key that nothing follows goes with it."""
+        self._mend("missing-quote", "a closing quote was left out", i, i)
+        if self._lex == "K":
+            self._tidy(i)
+            self._lex = "A"
+        else:
+            self.out.append('"')
+            self._value_done()
+        return i
 
     def _string_tail(self, text: str, i: int, final: bool) -> int:
         """At a comma or closer inside a string: does it stand behind a closing quote that was left out?"""
@@ -1198,10 +1199,7 @@ class Mender:
                     if closes is None or restarts is None:
                         return MORE
                     if restarts:
-                        self._mend("missing-quote", "a closing quote was left out", i, i)
-                        self.out.append('"')
-                        self._value_done()
-                        return i
+                        return self._close_string(i)
             self.out.append(",")
             return i + 1
         j = past(_CLOSING_RUN, text, i)
@@ -1218,10 +1216,7 @@ class Mender:
                 if ends is None and not final:
                     return MORE
                 if ends:
-                    self._mend("missing-quote", "a closing quote was left out", i, i)
-                    self.out.append('"')
-                    self._value_done()
-                    return i
+                    return self._close_string(i)
         self.out.append(text[i:j])
         if j >= n:
             self._lex = "To"
@@ -1242,16 +1237,8 @@ class Mender:
                 if at is None and not final:
                     return MORE
                 if at:
-                    self._mend("missing-quote", "a closing quote was left out", i, i)
-                    self._lex = "S"
-                    if is_key:
-                        self._lex = "K"
-                        self._tidy(i)
-                        self._lex = "A"
-                    else:
-                        sink.append('"')
-                        self._value_done()
-                    return i
+                    self._lex = "K" if is_key else "S"
+                    return self._close_string(i)
             sink.append('\\"' if c == '"' else _CONTROL.get(c) or f"\\u{ord(c):04x}")
             return i + 1
         if i + 1 >= len(text):
