@@ -1,8 +1,8 @@
 """Applying a patch to a directory.
 
 Theory. A hunk's lines (context and removed ones) must stand exactly once in its file; where they stand does not
-matter. Nor does it matter that they moved to another file: if the named one does not have them, the one file that
-does is taken. A patch that does not fit is an error that names file and hunk, never half-applied silently.
+matter. A patch that does not fit is an error that names file and hunk, never half-applied silently: the same
+lines in another file would be another defect.
 """
 
 from __future__ import annotations
@@ -29,27 +29,15 @@ def apply(patch: Path, root: Path) -> None:
     """
     done = 0
     for name, before, after in _hunks(patch.read_text(encoding="utf-8")):
-        file = _file(patch, root, name, before)
-        text = file.read_text(encoding="utf-8")
+        file = root / name
+        text = file.read_text(encoding="utf-8") if file.is_file() else ""
+        count = text.count(before)
+        if count != 1:
+            raise PatchError(f"{patch.name}: {name}: these lines are there {count} times:\n{before}")
         file.write_text(text.replace(before, after), encoding="utf-8")
         done += 1
     if not done:
         raise PatchError(f"{patch.name}: no hunk in it")
-
-
-def _file(patch: Path, root: Path, name: str, before: str) -> Path:
-    """The file in which the lines stand, once."""
-    counts = {
-        file: count
-        for file in sorted((root / "src").rglob("*.py"))
-        if (count := file.read_text(encoding="utf-8").count(before))
-    }
-    if counts.get(root / name) == 1:
-        return root / name
-    if list(counts.values()) == [1]:
-        return next(iter(counts))
-    where = ", ".join(f"{count} times in {file.name}" for file, count in counts.items()) or "nowhere"
-    raise PatchError(f"{patch.name}: {name}: these lines are {where}:\n{before}")
 
 
 def _hunks(text: str) -> Iterator[tuple[str, str, str]]:
