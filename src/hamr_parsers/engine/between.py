@@ -89,26 +89,18 @@ class Between(Moves):
         limit = min(len(buf), pos + _NAME_SIZE + 1)
         stop = STOPS["KEY" if term == "KEY" else "NAME"].search(buf, pos, limit)
         end = stop.start() if stop else limit
-        scan = after.tight_scan
-        at = pos + 1
-        while at < end or (at == end and end < len(buf)):
-            found = scan.search.search(buf, at, min(len(buf), end + 1))
-            if found is None or found.start() > end:
-                break
-            match = scan.automaton.match(buf, found.start(), final)
-            if match is MORE:
+        ended = stop is not None
+        found = after.tight_scan.find(buf, pos + 1, end, min(len(buf), end + 1), final)
+        if found is not None:
+            if found[1] is MORE:
                 self._wait = True
                 return pos
-            if match is not None:
-                end = found.start()
-                stop = found
-                break
-            at = found.start() + 1
-        if stop is None and end - pos <= _NAME_SIZE and not final:
+            end, ended = found[0], True
+        if not ended and end - pos <= _NAME_SIZE and not final:
             self._wait = True
             return pos
         text = buf[pos:end].strip()
-        open_end = stop is None and (after.shift("END_NAME") is not None or not self._is_known(text))
+        open_end = not ended and (after.shift("END_NAME") is not None or not self._is_known(text))
         if not text or end - pos > _NAME_SIZE or open_end:
             self._phase = TIGHT
             if self._starts and len(self._segments) == self._starts[-1].segment and end > pos:
@@ -168,8 +160,7 @@ class Between(Moves):
     def _is_array(self, path: tuple[str, ...], key: str) -> bool:
         """Whether a member that holds members is an array: as its schema says, else if they are called `item`."""
         call = self._call
-        tools = self._settings.tools
-        tool = tools.tool(call.name) if tools is not None and call is not None else None
+        tool = self._tool(call.name) if call is not None else None
         schema = tool.at(path) if tool is not None else None
         if schema is not None and schema.array != schema.object:
             return bool(schema.array)
@@ -201,7 +192,7 @@ class Between(Moves):
             )
         else:
             assert self._call is not None
-            tool = settings.tools.tool(self._call.name) if settings.tools is not None else None
+            tool = self._tool(self._call.name)
             if term == "JSON_ARGUMENTS":
                 self._reader = ObjectReader(
                     boundary=limit,
@@ -230,8 +221,7 @@ class Between(Moves):
             status = reader.status
             if status == "announce":
                 call.name, call.call_id, call.at = reader.name, reader.call_id, self._base + new
-                tools = self._settings.tools
-                tool = tools.tool(call.name) if tools is not None else None
+                tool = self._tool(call.name)
                 reader.wrap_key = (tool.only_required if tool else None) or "input"
                 # a word without quotes is a name only if something else says so; the text's end says nothing
                 lacking = reader.unquoted and not (tool or reader.has_arguments)

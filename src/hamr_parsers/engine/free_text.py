@@ -177,13 +177,7 @@ class FreeText(Between):
         if bare:
             if not self._may_doubt(True) or self._flow is self._reasoning:
                 return -pos - 1
-            code = self._flow.code()
-            if (
-                code.in_code()
-                or code.depth
-                or self._within_json()
-                or not (self._dialect.bare or code.at_line_start() or not self._flow.begun)
-            ):
+            if self._flow.code().in_code() or not self._place_for_bare():
                 return -pos - 1
         self._open_start(term, self._base + pos, bare, quiet=True)
         self._starts[-1].unopened = bare and not self._dialect.bare
@@ -210,7 +204,7 @@ class FreeText(Between):
             return name
         if match[1] is None:
             return name if final or match.end() < len(buf) else None
-        tool = settings.tools.tool(name) if settings.tools is not None else None
+        tool = self._tool(name)
         key = match[0][1:-1].strip(" \t\r\n\"'")
         return name if tool is not None and key in tool.parameter_names else ""
 
@@ -228,11 +222,7 @@ class FreeText(Between):
                     return -pos
                 if goes_on or (in_code and end < len(buf)):
                     return -end
-            for t in node.path_to(terminal) or ():
-                self._shift(t)
-            self._take(buf[pos:end], "markup")
-            self._shift(terminal)
-            self._enter()
+            self._pass(node.path_to(terminal) or (), terminal, buf[pos:end])
             self._turn_ended = True
             self._turn_at = self._base + end
             return end
@@ -280,11 +270,8 @@ class FreeText(Between):
         if terminal.startswith("END_") or (edge is not None and edge.target.text is not None):
             if in_code:
                 return -end
-            for t in node.path_to(terminal) or ():  # markup of the text itself, such as a message's header
-                self._shift(t)
-            self._take(buf[pos:end], "markup")
-            self._shift(terminal)
-            self._enter()
+            # markup of the text itself, such as a message's header
+            self._pass(node.path_to(terminal) or (), terminal, buf[pos:end])
             return end
         return self._opener(terminal, buf, pos, end, in_code or bool(self._fence), final)
 
@@ -379,22 +366,20 @@ class FreeText(Between):
             if not self._may_doubt(bare_json) or self._flow is self._reasoning:
                 self._owe(terminal, named)
                 return -end
-            code = self._flow.code()
-            if bare_json and (
-                in_code
-                or code.depth
-                or self._within_json()
-                or not (self._dialect.bare or code.at_line_start() or not self._flow.begun)
-            ):
+            if bare_json and (in_code or not self._place_for_bare()):
                 return -end
         self._open_start(terminal, self._base + pos, doubtful, quiet)
         self._starts[-1].unopened = named and end - pos > 1
+        self._pass(path, terminal, buf[pos:end])
+        return end
+
+    def _pass(self, path: tuple[str, ...], terminal: str, marker: str) -> None:
+        """Follow the table over what the model may leave out, and over the marker."""
         for t in path:
             self._shift(t)
-        self._take(buf[pos:end], "markup")
+        self._take(marker, "markup")
         self._shift(terminal)
         self._enter()
-        return end
 
     def _switch(self, terminal: str, buf: str, pos: int, end: int, in_code: bool, final: bool) -> int:
         """An opener of another dialect: try it, as that dialect, and go back if it comes to nothing."""
@@ -416,9 +401,13 @@ class FreeText(Between):
             self._go_home()
         return new
 
-    def _within_json(self) -> bool:
-        """Whether the text just before is that of a JSON value around this place."""
-        return _AROUND.search(self._flow.tail(80)) is not None
+    def _place_for_bare(self) -> bool:
+        """Whether a call without a marker may begin here: where an answer or line does, and in no JSON value."""
+        flow = self._flow
+        code = flow.code()
+        if code.depth or _AROUND.search(flow.tail(80)):
+            return False
+        return self._dialect.bare or code.at_line_start() or not flow.begun
 
     def _fence_phase(self, buf: str, pos: int, final: bool) -> int:
         """Behind a fence line's backticks, or its newline: does a call stand in the fence?"""
@@ -466,11 +455,7 @@ class FreeText(Between):
             probe = node.shift(match[0])
             bare = probe is not None and "BARE_JSON_CALL" in probe.target.accepts
             if path is not None and (not bare or self._capture in _FENCE_INFOS):
-                for t in path:
-                    self._shift(t)
-                self._take(buf[pos : match[1]], "markup")
-                self._shift(match[0])
-                self._enter()
+                self._pass(path, match[0], buf[pos : match[1]])
                 return match[1]
         if buf[pos] == "{" and node.readers and self._capture in _FENCE_INFOS:
             self._begin_reader(node.readers[0])

@@ -200,23 +200,15 @@ class Moves(Values):
         assert node is not None
         at = max(at, pos)
         limit = at + WINDOW
-        scan = node.tight_scan
-        while at < limit:
-            found = scan.search.search(buf, at, min(limit + 32, len(buf)))
-            if found is None or found.start() >= limit:
-                break
-            match = scan.automaton.match(buf, found.start(), final)
+        found = node.tight_scan.find(buf, at, limit - 1, min(limit + 32, len(buf)), final)
+        if found is not None:
+            at, match = found
             if match is MORE:
                 self._wait = True
                 return pos
-            if match is not None:
-                at = found.start()
-                self._take(buf[pos:at], "markup")
-                self._diagnose(
-                    "junk", f"{buf[pos:at]!r} is no part of a call", self._base + pos, self._base + at
-                )
-                return at
-            at = found.start() + 1
+            self._take(buf[pos:at], "markup")
+            self._diagnose("junk", f"{buf[pos:at]!r} is no part of a call", self._base + pos, self._base + at)
+            return at
         if len(buf) < limit and not final:
             self._wait = True
             return pos

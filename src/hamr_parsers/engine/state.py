@@ -353,6 +353,11 @@ class State:
             self._flow = flow
             flow.restart()
 
+    def _tool(self, name: str) -> Any:
+        """The declared tool of this name; None if there is none, or no tools are known."""
+        tools = self._settings.tools
+        return None if tools is None else tools.tool(name)
+
     def _calls_allowed(self) -> bool:
         settings = self._settings
         return not (

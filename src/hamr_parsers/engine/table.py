@@ -57,6 +57,21 @@ class Scan(NamedTuple):
     )
     memo: dict[str, Any]  # the hot path's: what became of a piece of text without markers
 
+    def find(self, text: str, at: int, last: int, end: int, final: bool) -> tuple[int, Any] | None:
+        """The first marker in `text[at:end]` that begins at `last` at the latest, and what the automaton says of it.
+
+        A marker that more text must tell (`MORE`) counts as one.
+        """
+        while found := self.search.search(text, at, end):
+            here = found.start()
+            if here > last:
+                break
+            match = self.automaton.match(text, here, final)
+            if match is not None:
+                return here, match
+            at = here + 1
+        return None
+
 
 def _scan_of(automaton: Automaton, pattern: str) -> Scan:
     return Scan(automaton, re.compile(pattern) if pattern else _NEVER, automaton.first, "", {})

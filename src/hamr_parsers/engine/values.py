@@ -34,8 +34,7 @@ class Values(Claims):
     def _begin_value(self) -> None:
         call = self._call
         assert call is not None and call.key is not None
-        tools = self._settings.tools
-        tool = tools.tool(call.name) if tools is not None else None
+        tool = self._tool(call.name)
         settings = self._settings
         kind = self._node.value if self._node is not None else "VALUE"
         schema = None
@@ -201,19 +200,11 @@ class Values(Claims):
         closer? Then the words are junk between two members."""
         assert self._node is not None
         limit = end + WINDOW
-        scan = self._node.value_scan
-        at = end
-        while True:
-            found = scan.search.search(buf, at, min(len(buf), limit + MAX_MARKER))
-            if found is None or found.start() >= limit:
-                return False if final or len(buf) >= limit else None
-            at = found.start()
-            match = scan.automaton.match(buf, at, final)
-            if match is MORE:
-                return None
-            if match is not None:
-                return match[0] != closer and place.path_to(match[0]) == ()
-            at += 1
+        found = self._node.value_scan.find(buf, end, limit - 1, min(len(buf), limit + MAX_MARKER), final)
+        if found is None:
+            return False if final or len(buf) >= limit else None
+        match = found[1]
+        return None if match is MORE else match[0] != closer and place.path_to(match[0]) == ()
 
     def _next_member(self, terminal: str, buf: str, at: int, end: int, final: bool) -> bool | None:
         """Whether an opener in a value begins the next member, the value's closer being left out.
@@ -233,8 +224,7 @@ class Values(Claims):
         name = key[0]
         if not name or name in call.keys or name == call.key:
             return False
-        tools = self._settings.tools
-        tool = tools.tool(call.name) if tools is not None else None
+        tool = self._tool(call.name)
         if tool is not None and tool.parameter_names and name not in tool.parameter_names:
             return False
         place = node
