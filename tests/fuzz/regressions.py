@@ -129,6 +129,16 @@ REGRESSIONS: Final[tuple[tuple[str, Case], ...]] = (
         "the closing quote of arguments, if the object around them is left open",
         Case("auto", '{type:,"function"{"name""get_weather""args"{"":[{"":""}]}}<'),
     ),
+    (
+        "the place of a mend behind `max_held` characters of a value that began with blanks or a bracket",
+        Case(
+            "qwen3_coder",
+            '<function=set_opts<parameter=<parameter=tags\n[\n  {\n    "aaaaa: "aaa  aa | a | a |\\aaa. aaaaaaaaaaa ",\n'
+            '    "aaaa": \u2028"\' >\\a\\a",\n    "a": ,\n  aaaaa\na',
+            options={"max_held": 100},
+            cuts=(46,),
+        ),
+    ),
     # --- two channels ---
     ("a closer of reasoning in the content's channel", Case("auto", "<a</think>", switches=(1, 2))),
     ("the same behind words", Case("qwen3_coder", "aa</think>", switches=(1, 2))),

@@ -433,8 +433,9 @@ class TextValue:
             self._open(text)
         else:
             room = self.max_held - self._held
+            behind = self.base + room  # the reader may move `base` as well
             is_open = not room or self._open(text[:room])
-            self.base += room
+            self.base = behind
             if is_open:
                 self._diagnose("max-held", f"its type is open for more than {self.max_held} characters")
                 self._become_string(mismatch=False)
