@@ -130,10 +130,11 @@ REGRESSIONS: Final[tuple[tuple[str, Case], ...]] = (
         Case("auto", '{type:,"function"{"name""get_weather""args"{"":[{"":""}]}}<'),
     ),
     (
-        "the place of a mend behind `max_held` characters of a value that began with blanks or a bracket",
+        "the place of a mend behind `max_held` characters of a value",
         Case(
             "qwen3_coder",
-            '<function=set_opts<parameter=<parameter=tags\n[\n  {\n    "aaaaa: "aaa  aa | a | a |\\aaa. aaaaaaaaaaa ",\n'
+            "<function=set_opts<parameter=<parameter=tags\n[\n  {\n"
+            '    "aaaaa: "aaa  aa | a | a |\\aaa. aaaaaaaaaaa ",\n'
             '    "aaaa": \u2028"\' >\\a\\a",\n    "a": ,\n  aaaaa\na',
             options={"max_held": 100},
             cuts=(46,),
