@@ -115,8 +115,16 @@ class Family:
         id_format: what `id_factory` makes by default: `call` (`call_...`) or `alnum9`.
         special_tokens: single vocabulary tokens that are markers, which a server may have removed.
         turn: how a prompt opens the assistant's turn; what stands behind the last one began the answer.
-        canonical: how the template spells things, as text in which `{name}`, `{arguments}`, `{content}`, ...
-            are replaced literally (other braces are text).
+        canonical: how the template spells things, as text in which `{...}` of a known name is replaced
+            literally (other braces are text): `reasoning` (`{reasoning}`), `content` (`{content}`), `head` and
+            `tail` around all calls, `joint` between two, and `call` with `{name}`, `{id}`, `{index}` (from 0),
+            `{number}` (from 1) and either `{arguments}`, an object spelled as the key `arguments` says (`json`,
+            the default; `python`: `a=1, b='x'`; `tokens`: bare keys, strings between the grammar's QUOTE), or
+            `{params}`: every argument as `param` says, with `{key}`, `{value}` and `{type}` (its JSON type),
+            `param_joint` between two. `param_string` and `param_json` stand in for `param` where strings and
+            other values are written differently. In a param a string is written as it is, anything else as the
+            key `values` says: `json` (the default), `python` (`True`, `{'a': None}`) or `members` (objects and
+            arrays are params in params, an item of an array has the key `item`).
         source: where the facts come from.
     """
 
@@ -193,7 +201,20 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "untyped": ("string", "json"),
     "id_format": ("call", "alnum9"),
 }
-_CANONICAL = ("reasoning", "content", "head", "call", "param", "joint", "tail")
+_CANONICAL = (
+    "reasoning",
+    "content",
+    "head",
+    "call",
+    "arguments",
+    "values",
+    "param",
+    "param_string",
+    "param_json",
+    "param_joint",
+    "joint",
+    "tail",
+)
 
 
 def _read(cls: type, entry: Mapping[str, object], where: str, required: tuple[str, ...]) -> dict[str, Any]:
