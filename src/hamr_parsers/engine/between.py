@@ -70,8 +70,10 @@ class Between(Moves):
                 return self._begin_arguments(term, pos)
         capture = node.capture
         if capture is not None and not STOPS["KEY" if capture == "KEY" else "NAME"].match(ch):
-            if self._call is None and capture in node.grammar.openers:
-                self._open_start(capture, self._base + pos, True)
+            # a name behind its block's opener is no start of its own: where it fails, so does the block
+            named = capture in node.grammar.openers and (capture == "DECLARED_NAME" or not self._starts)
+            if self._call is None and named:
+                self._open_start(capture, self._base + pos, capture == "DECLARED_NAME")
             self._begin_capture(capture)
             return pos
         return self._unexpected(buf, pos, final)
@@ -117,14 +119,16 @@ class Between(Moves):
             self._fail(self._base + end)
             return end
         self._take(buf[pos:end], {"KEY": "key", "CALL_ID": "id"}.get(term, "name"))
+        if term == "NAME" and node.shift("DECLARED_NAME") is not None and self._may_call(text):
+            term = "DECLARED_NAME"
         self._shift(term)
         self._enter()
         return end
 
     def _is_known(self, name: str) -> bool:
-        """Whether a name that nothing ends may be whole: no tools are known, or it is one of them."""
+        """Whether a name that nothing but the end of the text ends is whole: it is that of a tool."""
         tools = self._settings.tools
-        return tools is None or bool(tools.declared(name))
+        return tools is not None and bool(tools.declared(name))
 
     def _name(self, term: str, text: str, offset: int) -> bool:
         """A capture is complete. False: a doubtful start that may not call this name."""

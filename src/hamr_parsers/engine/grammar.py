@@ -13,7 +13,7 @@ Theory. A `.lark` file says in which order a family's parts may come. Its termin
   | THINK, END_THINK | markers around reasoning (they have patterns) |
   | NAME, CALL_ID | the tool's name; the id that the model gives |
   | INDEXED_NAME | name and id in one, as `functions.NAME:3`: all of it is the id, up to the last colon it is the name |
-  | DECLARED_NAME | a name without a marker before it: a doubtful start |
+  | DECLARED_NAME | a name without a marker before it: a doubtful start; beside NAME: one that a tool has |
   | KEY, VALUE | an argument's name; its bare text, typed by the tool's schema |
   | STRING_VALUE, JSON_VALUE | the same where the text itself says that it is a string; that it is JSON |
   | JSON_CALL, BARE_JSON_CALL | a JSON object that holds name and arguments; the same without a marker before it |
@@ -227,8 +227,8 @@ def compile_grammar(text: str, key: str, resolve: Callable[[str], str] | None = 
 
     patterns: dict[str, Any] = {}
     for t in sorted(
-        terminals, key=lambda t: "__" not in t.name
-    ):  # the importing file's own come last and win
+        terminals, key=lambda t: -t.name.count("__")
+    ):  # the importing file's own come last and win, before them those of the file that it imports from
         patterns[_plain(str(t.name))] = t.pattern
     used: set[str] = set()
     for rule in rules:

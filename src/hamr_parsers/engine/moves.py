@@ -11,7 +11,7 @@ from __future__ import annotations
 from .automaton import MORE
 from .boundary import WINDOW
 from .state import CHOICE, TEXT, TIGHT, VALUE
-from .table import TURN_ENDS, VALUES
+from .table import CAPTURES, TURN_ENDS, VALUES
 from .values import Values
 
 __all__ = ["Moves"]
@@ -99,6 +99,9 @@ class Moves(Values):
         if path is None:
             return self._unexpected(buf, pos, final)
         if call is not None and call.index < 0:
+            if terminal == "END_THINK" and node.entered_by in CAPTURES:
+                self._fail(self._base + pos)  # a thought about the marker, and a word behind it
+                return pos
             probe, certain = node, False
             for t in (*path, terminal):
                 edge = probe.shift(t)
@@ -110,7 +113,10 @@ class Moves(Values):
                 return pos
         if path:
             self._mend(path, pos)
-        if self._call is None and terminal in node.grammar.openers:
+        again = not self._starts and node.grammar.begins_call(
+            terminal
+        )  # an envelope whose forerunner is not closed
+        if self._call is None and (terminal in node.grammar.openers or again):
             self._open_start(terminal, self._base + pos, False)
         elif start is not None:
             start.empty = False

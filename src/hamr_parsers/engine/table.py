@@ -316,8 +316,8 @@ class Node:
     def value_scan(self) -> Scan:
         """Within a value: its closers, what may interrupt it, and the openers that are counted.
 
-        Where the closer takes a newline before it as framing, so does whatever stands in for a closer left
-        out.
+        What stands in for a closer left out takes a newline before it as framing, whether the closer does or
+        not; the others do where the closer does.
         """
         assert self.value is not None
         edge = self.shift(self.value)
@@ -325,16 +325,13 @@ class Node:
         markers = self.grammar.markers
         closers = [n for n in edge.target.accepts if n in markers]
         framed = any("\n" in self.grammar.automaton((n,)).first for n in closers)
-        others = [
-            *self.grammar.until.get(self.value, self.grammar.until.get("VALUE", ())),
-            *self.grammar.counted,
-            *TURN_ENDS,
-        ]
+        until = self.grammar.until.get(self.value, self.grammar.until.get("VALUE", ()))
+        others = [*until, *self.grammar.counted, *TURN_ENDS]
         terminals = {n: markers[n] for n in closers}
         for n in others:
             if n in markers and n not in terminals:
                 parsed, ignore_case = markers[n]
-                terminals[n] = (_after_newline(parsed) if framed else parsed, ignore_case)
+                terminals[n] = (_after_newline(parsed) if framed or n in until else parsed, ignore_case)
         automaton = Automaton(terminals)
         scan = _scan_of(automaton, automaton.prefix_pattern())
         # the hot path of values looks at what is not printable anyway

@@ -97,7 +97,9 @@ def _compiled(family: Family, forced: bool, generation: int) -> Grammar:
         text += _FORCED + "".join(
             more for rule, more in _FORCED_LATER.items() if re.search(rf"\b{rule}\b", text)
         )
-    key = family.id + ("+forced" if forced else "") + (f"@{generation}" if generation else "")
+    # a pickled parser finds its grammar by this key in another process, which has seen other registrations
+    own = family.grammar is not None and "\n" in family.grammar
+    key = f"{family.id}:{f'@{generation}' if own else family.grammar}" + ("+forced" if forced else "")
     return compile_grammar(text, key, registry.packaged_text)
 
 
