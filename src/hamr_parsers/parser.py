@@ -170,9 +170,8 @@ class StreamParser(Machine):
         state = {name: getattr(still, name) for name in _slots(type(self)) if name not in _LOCAL}
         if self._new_id is self._dialect.new_id:
             state["_new_id"] = None
-        grammar = self._dialect.grammar
-        forced = grammar is not None and "+forced" in grammar.key
-        return (_restore, (type(self), registry.get_family(self._dialect.id), forced, self.parser), state)
+        dialect = self._dialect
+        return (_restore, (type(self), registry.get_family(dialect.id), dialect.forced, self.parser), state)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():

@@ -262,7 +262,7 @@ class FreeText(Between):
                     "stray-closer", f"{buf[pos:end].strip()} closes nothing", offset, self._base + end
                 )
             return end
-        if terminal in node.grammar.switch:
+        if node.grammar.watch is not None and terminal in node.grammar.watch:
             return self._switch(terminal, buf, pos, end, in_code, final)
         edge = node.shift(terminal)
         if edge is not None and "stray" in edge.after:
@@ -307,7 +307,8 @@ class FreeText(Between):
                     note[0] = "reasoning"
         self._content = fresh
         if self._node is not None:
-            self._node = start_node(self._node.grammar, False)  # the answer begins here
+            forced = self._dialect.forced
+            self._node = start_node(self._node.grammar, False, forced)  # the answer begins here
         if self._flow is content:
             self._flow = fresh
 
@@ -384,18 +385,25 @@ class FreeText(Between):
     def _switch(self, terminal: str, buf: str, pos: int, end: int, in_code: bool, final: bool) -> int:
         """An opener of another dialect: try it, as that dialect, and go back if it comes to nothing."""
         node = self._node
-        assert node is not None
-        if not self._calls_allowed():
+        assert node is not None and node.grammar.watch is not None
+        herald = node.grammar.watch.is_herald(terminal)
+        if not herald and not self._calls_allowed():
             return -end
-        target: Dialect = node.grammar.switch[terminal]()
+        target: Dialect = node.grammar.watch.target(terminal, self._dialect.forced)
         assert target.grammar is not None
         inside = self._flow is self._reasoning and self._fed_channel == "content"
         home = (self._dialect, node)
         self._dialect = target
         self._node = start_node(target.grammar, inside and target.grammar.has_reasoning)
+        own = terminal.split(":", 1)[1]
         # a dialect that has none of its own calls adopts this one; to any other it is foreign, and doubtful
         self._home = None if home[0].adopts else home
-        new = self._opener(terminal.split(":", 1)[1], buf, pos, end, in_code, final)
+        if herald:  # no call, but only this family writes so
+            new = self._text_marker(own, buf, pos, end, final)
+            if new < 0:
+                self._dialect, self._node = home
+            return new
+        new = self._opener(own, buf, pos, end, in_code, final)
         self._home = home
         if new < 0:
             self._go_home()
@@ -444,8 +452,12 @@ class FreeText(Between):
         if match is MORE:
             self._wait = True
             return pos
-        if match is not None and match[0] in node.grammar.switch:
-            target: Dialect = node.grammar.switch[match[0]]()
+        watch = node.grammar.watch
+        if match is not None and watch is not None and match[0] in watch:
+            if watch.is_herald(match[0]):
+                self._fail(self._base + pos)
+                return pos
+            target: Dialect = watch.target(match[0], self._dialect.forced)
             assert target.grammar is not None
             self._home, self._dialect = (self._dialect, start.node), target
             node = self._node = start_node(target.grammar, False)

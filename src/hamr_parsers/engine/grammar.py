@@ -41,13 +41,14 @@ errors), through functions that are not all public; the requirement in pyproject
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
 from ..errors import GrammarError
 from .automaton import Automaton, parse_pattern
+from .watch import Watch
 
 __all__ = ["GRAMMARS", "VOCABULARY", "Grammar", "Rule", "compile_grammar"]
 
@@ -70,6 +71,9 @@ VOCABULARY = frozenset(
         "TOKEN_ARGUMENTS",
     ]
 )
+STARTS: Final[tuple[str, ...]] = ("start", "start_in_reasoning", "start_forced", "start_in_reasoning_forced")
+"""The rules that a text may be: one is chosen by where the prompt ends and whether a call is forced."""
+
 GRAMMARS: Final[dict[str, Grammar]] = {}
 """The compiled grammars by key, so that a pickled parser finds its own again."""
 
@@ -87,11 +91,42 @@ class Rule:
 
 
 @dataclass(slots=True)
-class _Tables:
+class Tables:
+    """The LALR table."""
+
     actions: list[
         dict[str, int | Rule]
     ]  # by LR state: symbol -> next state (shift, goto) or the rule to reduce by
     starts: dict[str, tuple[int, int]]  # start rule -> (first state, end state)
+
+
+class Markers(Mapping[str, tuple[Any, bool]]):
+    """Terminal name -> parsed pattern, parsed on first use: most markers of most grammars are never looked at.
+
+    Attributes:
+        sources: terminal name -> (regex, flags).
+    """
+
+    __slots__ = ("_parsed", "sources")
+
+    def __init__(self, sources: dict[str, tuple[str, str]]) -> None:
+        self.sources = sources
+        self._parsed: dict[str, tuple[Any, bool]] = {}
+
+    def __getitem__(self, name: str) -> tuple[Any, bool]:
+        found = self._parsed.get(name)
+        if found is None:
+            found = self._parsed[name] = parse_pattern(name, *self.sources[name])
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.sources
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.sources)
+
+    def __len__(self) -> int:
+        return len(self.sources)
 
 
 @dataclass(eq=False)
@@ -106,18 +141,18 @@ class Grammar:
         openers: terminals that begin a call.
         terminals: all that the rules use.
         spellings: terminal name -> some of the texts that it matches.
-        switch: markers of other grammars that are watched for in content -> what to go on as.
+        watch: the openers of other grammars that are watched for in free text.
     """
 
     key: str
-    tables: _Tables
-    markers: dict[str, tuple[Any, bool]]
+    tables: Tables
+    markers: Markers
     literals: dict[str, str]
     until: dict[str, tuple[str, ...]]
     openers: frozenset[str]
     terminals: frozenset[str]
     spellings: dict[str, list[str]] = field(default_factory=dict)
-    switch: dict[str, Any] = field(default_factory=dict)
+    watch: Watch | None = None
     nodes: dict[tuple[int, ...], Any] = field(default_factory=dict)
     automata: dict[tuple[str, ...], Automaton] = field(default_factory=dict)
 
@@ -127,20 +162,6 @@ class Grammar:
         if found is None:
             found = self.automata[names] = Automaton({n: self.markers[n] for n in names})
         return found
-
-    def watch(self, name: str, other: Grammar, target: Any) -> None:
-        """Watch for the openers of another grammar; the machine goes on as `target` where one stands."""
-        patterns = set(self.literals.values())
-        for marker in other.markers:
-            if (
-                other.begins_call(marker)
-                and other.literals[marker] not in patterns
-                and len(other.literals[marker]) > 1
-            ):
-                own = f"{name}:{marker}"
-                self.markers[own] = other.markers[marker]
-                self.literals[own] = other.literals[marker]
-                self.switch[own] = target
 
     def begins_call(self, marker: str) -> bool:
         """Whether a call may begin with this marker in free text."""
@@ -220,7 +241,7 @@ def compile_grammar(text: str, key: str, resolve: Callable[[str], str] | None = 
         }
         loaded.rule_defs = [r for r in loaded.rule_defs if not _plain(str(r[0])).startswith("until_")]
         names = {str(r[0]) for r in loaded.rule_defs}
-        starts = ["start", *(["start_in_reasoning"] if "start_in_reasoning" in names else [])]
+        starts = [name for name in STARTS if name in names]
         terminals, rules, _ignored = loaded.compile(starts, "*")
     except (LarkError, OSError) as e:
         raise GrammarError(f"grammar {key}: {' '.join(str(e).split())}") from None
@@ -267,15 +288,17 @@ def compile_grammar(text: str, key: str, resolve: Callable[[str], str] | None = 
             actions[-1][str(symbol)] = number[arg] if action is Shift else cache.get(id(arg)) or rule_of(arg)
 
     listed = {n for names_ in until.values() for n in names_}
-    markers, literals, spellings = {}, {}, {}
+    sources: dict[str, tuple[str, str]] = {}
+    literals, spellings = {}, {}
     for name in sorted(used | listed):
         pattern = patterns.get(name)
         if name in VOCABULARY:
             continue
         if pattern is None:
             raise GrammarError(f"grammar {key}: {name} has no pattern and is no word of the vocabulary")
-        markers[name] = parse_pattern(name, pattern.to_regexp(), pattern.flags)
-        spellings[name] = [pattern.value] if isinstance(pattern, PatternStr) else _samples(markers[name][0])
+        sources[name] = (pattern.to_regexp(), "".join(sorted(pattern.flags)))
+        parsed, _ = parse_pattern(name, *sources[name])
+        spellings[name] = [pattern.value] if isinstance(pattern, PatternStr) else _samples(parsed)
         literals[name] = spellings[name][0]
     if "TOKEN_ARGUMENTS" in used:
         quote = patterns.get("QUOTE")
@@ -284,10 +307,10 @@ def compile_grammar(text: str, key: str, resolve: Callable[[str], str] | None = 
         literals["QUOTE"] = quote.value  # no marker: only the reader looks for it
     grammar = Grammar(
         key=key,
-        tables=_Tables(
+        tables=Tables(
             actions, {s: (number[table.start_states[s]], number[table.end_states[s]]) for s in starts}
         ),
-        markers=markers,
+        markers=Markers(sources),
         literals=literals,
         until=until,
         openers=_openers(rules),

@@ -43,6 +43,7 @@ class Dialect:
         new_id: makes an id.
         again: how to make it in another process: a function and its two arguments.
         adopts: it has no calls of its own, and becomes the dialect whose opener is met.
+        forced: the request forced a call.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Dialect:
     id_pattern: re.Pattern[str] | None
     new_id: Callable[[], str]
     adopts: bool = False
+    forced: bool = False
     again: tuple[Callable[..., Dialect], str, bool] | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -174,7 +176,9 @@ class State:
         self._wait = False
         self._unopened = False
         self._closed = False
-        self._node: Node | None = start_node(dialect.grammar, inside) if dialect.grammar else None
+        self._node: Node | None = (
+            start_node(dialect.grammar, inside, dialect.forced) if dialect.grammar else None
+        )
         self._call: OpenCall | None = None
         self._calls: list[ToolCall] = []
         self._index = 0

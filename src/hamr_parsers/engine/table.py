@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple
 from ..arguments.json_call import BARE_CALL
 from .automaton import Automaton, parse_pattern
 from .grammar import GRAMMARS, Grammar, Rule
+from .watch import FirstOf
 
 __all__ = ["CAPTURES", "READERS", "TURN_ENDS", "VALUES", "Edge", "Node", "Scan", "start_node"]
 
@@ -49,7 +50,7 @@ class Edge(NamedTuple):
 class Scan(NamedTuple):
     """What to look for: an automaton that decides, and a pattern that finds where to ask it."""
 
-    automaton: Automaton
+    automaton: Automaton | FirstOf
     search: re.Pattern[str]
     first: str
     trigger: (
@@ -73,7 +74,7 @@ class Scan(NamedTuple):
         return None
 
 
-def _scan_of(automaton: Automaton, pattern: str) -> Scan:
+def _scan_of(automaton: Automaton | FirstOf, pattern: str) -> Scan:
     return Scan(automaton, re.compile(pattern) if pattern else _NEVER, automaton.first, "", {})
 
 
@@ -290,7 +291,6 @@ class Node:
             for n in names
             if n not in first or ((e := self.shift(n)) is not None and set(objects) & set(e.target.accepts))
         ]
-        names += self.grammar.switch
         more = ["`(?:`(?:`|\\Z)|\\Z)"]
         plain = []
         for n in names:
@@ -310,7 +310,11 @@ class Node:
             more.append(r"\{" if "JSON_ARGUMENTS" in self.readers else BARE_CALL.pattern)
         pattern = self.grammar.automaton(tuple(plain)).prefix_pattern() if plain else ""
         automaton = self.grammar.automaton(tuple(dict.fromkeys(names)))
-        return _scan_of(automaton, "|".join(p for p in (pattern, *more) if p))
+        watch = self.grammar.watch
+        if watch is None:
+            return _scan_of(automaton, "|".join(p for p in (pattern, *more) if p))
+        patterns = (pattern, watch.openers.pattern, *more)
+        return _scan_of(FirstOf(automaton, watch), "|".join(p for p in patterns if p))
 
     @cached_property
     def value_scan(self) -> Scan:
@@ -385,10 +389,12 @@ def intern(grammar: Grammar, stack: tuple[int, ...], end: int, entered_by: str) 
     return node
 
 
-def start_node(grammar: Grammar, in_reasoning: bool) -> Node:
-    """Where a text begins."""
+def start_node(grammar: Grammar, in_reasoning: bool, forced: bool = False) -> Node:
+    """Where a text begins; `forced`: the request forced a call, which may be bare JSON then."""
     starts = grammar.tables.starts
     name = "start_in_reasoning" if in_reasoning and "start_in_reasoning" in starts else "start"
+    if forced and f"{name}_forced" in starts:
+        name += "_forced"
     first, end = starts[name]
     return intern(grammar, (first,), end, name)
 

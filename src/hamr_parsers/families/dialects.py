@@ -1,9 +1,8 @@
 """From a family to the engine's `Dialect`: its grammar compiled, once, on first use.
 
 Theory. The registry knows families as data, the engine knows dialects; this is the only place that turns one
-into the other. A family of kind `auto` has a grammar of its own for what all families share, and in addition
-watches for the openers of every other family: meeting one, the machine goes on as that family
-(`Grammar.switch`).
+into the other. Every grammar watches for the openers of the other families; `auto` has a grammar of its own for
+what all share, and becomes the family whose opener, or other marker, it meets (engine/watch.py).
 """
 
 from __future__ import annotations
@@ -12,35 +11,21 @@ import re
 import secrets
 import string
 import threading
-from functools import lru_cache, partial
+from functools import lru_cache
 
+from ..engine.compiled import VERSION, load
 from ..engine.grammar import Grammar, compile_grammar
 from ..engine.machine import Dialect
+from ..engine.watch import Opener, Openers, Watch, openers_of
 from . import registry
 from .entry import Family
+from .prebuilt import source_text
 
-__all__ = ["dialect", "marker_texts"]
+__all__ = ["dialect", "family_openers", "marker_texts"]
 
 _ALNUM = string.ascii_letters + string.digits
 _ALNUM9 = re.compile(r"[A-Za-z0-9]{9}")
 _lock = threading.RLock()
-
-_FORCED = """
-%extend start: forced part*
-forced: FORCED_LIST forced_items END_FORCED_LIST | forced_items | alone_call
-alone_call: JSON_ARGUMENTS
-forced_items: forced_call | forced_items FORCED_SEPARATOR? forced_call
-forced_call: JSON_CALL
-FORCED_LIST: "["
-END_FORCED_LIST: "]"
-FORCED_SEPARATOR: ","
-"""
-
-# where models of a family reason first
-_FORCED_LATER = {
-    "think": "%extend start: think forced part*\n",
-    "start_in_reasoning": "%extend start_in_reasoning: THINK* REASONING? END_THINK forced part*\n",
-}
 
 
 def new_call_id() -> str:
@@ -68,15 +53,8 @@ def dialect(family: Family, forced: bool = False) -> Dialect:
 
 @lru_cache(maxsize=512)
 def _dialect(family: Family, forced: bool, generation: int) -> Dialect:
-    grammar = None
-    if family.kind != "passthrough":
-        with _lock:
-            grammar = _compiled(family, forced, generation)
-            for other in registry.list_families():
-                if other.kind == "grammar" and other.id != family.id:
-                    grammar.watch(
-                        other.id, _compiled(other, False, generation), partial(_named, other.id, forced)
-                    )
+    with _lock:
+        grammar = _grammar(family, generation) if family.kind != "passthrough" else None
     nine = family.id_format == "alnum9"
     return Dialect(
         id=family.id,
@@ -86,21 +64,58 @@ def _dialect(family: Family, forced: bool, generation: int) -> Dialect:
         id_pattern=_ALNUM9 if nine else None,
         new_id=new_alnum9 if nine else new_call_id,
         adopts=family.kind == "auto",
+        forced=forced,
         again=(_named, family.id, forced),
     )
 
 
-@lru_cache(maxsize=512)
-def _compiled(family: Family, forced: bool, generation: int) -> Grammar:
-    text = registry.packaged_text("auto.lark") if family.kind == "auto" else registry.grammar_text(family)
-    if forced:
-        text += _FORCED + "".join(
-            more for rule, more in _FORCED_LATER.items() if re.search(rf"\b{rule}\b", text)
-        )
-    # a pickled parser finds its grammar by this key in another process, which has seen other registrations
-    own = family.grammar is not None and "\n" in family.grammar
-    key = f"{family.id}:{f'@{generation}' if own else family.grammar}" + ("+forced" if forced else "")
-    return compile_grammar(text, key, registry.packaged_text)
+@lru_cache(maxsize=256)
+def _grammar(family: Family, generation: int) -> Grammar:
+    """A family's grammar, which watches for the openers of the others."""
+    grammar = _compiled(family, generation)
+    grammar.watch = Watch(_openers(generation, family.kind == "auto"), family.id, grammar.literals)
+    return grammar
+
+
+@lru_cache(maxsize=256)
+def _compiled(family: Family, generation: int) -> Grammar:
+    text = _text(family)
+    key = family.id + (f"@{generation}" if generation else "")
+    if "\n" not in _file(family):
+        data = registry.prebuilt().grammar(_file(family), text)
+        if data is not None and data.get("version") == VERSION:
+            return load(data, key)
+    return compile_grammar(source_text(text), key, registry.packaged_text)
+
+
+def _file(family: Family) -> str:
+    """The name of a family's grammar file, or the grammar's text."""
+    return "auto.lark" if family.kind == "auto" else family.grammar or ""
+
+
+def _text(family: Family) -> str:
+    return registry.packaged_text("auto.lark") if family.kind == "auto" else registry.grammar_text(family)
+
+
+@lru_cache(maxsize=4)
+def _openers(generation: int, heralds: bool) -> Openers:
+    """What is watched for of all families; with `heralds` also what only tells the family."""
+    found = [
+        o for f in registry.list_families() if f.kind == "grammar" for o in family_openers(f, generation)
+    ]
+    if not heralds:
+        found = [opener for opener in found if not opener.herald]
+    return Openers(found, _named, registry.prebuilt().pattern(found))
+
+
+def family_openers(family: Family, generation: int) -> list[Opener]:
+    """What others watch for of a family."""
+    name = _file(family)
+    if "\n" not in name:
+        known = registry.prebuilt().openers(family.id, name, _text(family))
+        if known is not None:
+            return [Opener(*row) for row in known]
+    return openers_of(family.id, _compiled(family, generation))
 
 
 def _named(family_id: str, forced: bool) -> Dialect:

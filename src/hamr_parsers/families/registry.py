@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from hamr_parsers.errors import HamrParsersError, UnknownParserError
 from hamr_parsers.families.entry import Family, FamilyEntryError, Hint, normal_name
+from hamr_parsers.families.prebuilt import Prebuilt
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -43,6 +44,7 @@ __all__ = [
     "hints",
     "list_families",
     "packaged_text",
+    "prebuilt",
     "register_family",
 ]
 
@@ -106,11 +108,15 @@ class _Files:
             normal_name(name[:-5]): name for name in names if name.endswith(".toml") and name != _HINTS
         }
 
+        self.prebuilt = Prebuilt(self.read)
+
     def read(self, name: str) -> str:
         return (self.root / name).read_text(encoding="utf-8")
 
     def family(self, name: str) -> Family:
-        family = Family.from_entry(_toml(self.read(name), name), name)
+        text = self.read(name)
+        entry = self.prebuilt.entry(name[:-5], text)
+        family = Family.from_entry(entry if entry is not None else _toml(text, name), name)
         if family.id != name[:-5]:
             raise FamilyEntryError(f"{name}: id: {family.id!r} does not agree with the file's name")
         return family
@@ -437,6 +443,12 @@ def packaged_text(name: str) -> str:
     """
     with _registry.lock:
         return _registry.packaged().read(name)
+
+
+def prebuilt() -> Prebuilt:
+    """What was computed ahead of time from the packaged files."""
+    with _registry.lock:
+        return _registry.packaged().prebuilt
 
 
 def generation() -> int:

@@ -1,0 +1,141 @@
+"""The openers of other families, which every grammar watches for in free text.
+
+Theory. A model at times writes another family's dialect. Where a marker stands that begins a call in some other
+grammar, the machine goes on as that grammar's dialect (see `_switch` in free_text.py). There are many families
+and their openers are the same for all, so they are one automaton, `Openers`, made once; a grammar's own view of
+it, `Watch`, leaves out what the grammar knows itself. The grammar's own markers are asked first (`FirstOf`): what
+it reads itself is never given to another.
+
+Only markup is watched for, text with a bracket or a bar in it: words such as `functions.` stand in prose. A
+dialect that adopts others (auto) watches in addition for what else tells a family: its reasoning markers, its
+message headers, its end of turn.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from .automaton import MORE, Automaton, More, parse_pattern
+
+if TYPE_CHECKING:
+    from .grammar import Grammar
+
+__all__ = ["FirstOf", "Opener", "Openers", "Watch", "openers_of"]
+
+_MARKUP: Final = re.compile(r"[<>\[\]|｜]")
+_DEPTH: Final = 3
+"""Characters behind the first that the search looks at: enough to pass over most of what is no marker."""
+
+
+class Opener(NamedTuple):
+    """A marker of a family. `herald`: it begins no call, but tells the family."""
+
+    family: str
+    marker: str
+    regexp: str
+    flags: str
+    literal: str
+    herald: bool
+
+
+def openers_of(family: str, grammar: Grammar) -> list[Opener]:
+    """What others watch for of a family."""
+    from .table import start_node
+
+    found = []
+    start = start_node(grammar, False)
+    for marker, (regexp, flags) in grammar.markers.sources.items():
+        literal = grammar.literals[marker]
+        if len(literal) < 2 or not _MARKUP.search(literal):
+            continue
+        edge = start.shift(marker)
+        if grammar.begins_call(marker):
+            found.append(Opener(family, marker, regexp, flags, literal, False))
+        elif edge is not None and marker not in ("END_TEXT", "ROLE") and "stray" not in edge.after:
+            found.append(Opener(family, marker, regexp, flags, literal, True))
+    return found
+
+
+class Openers:
+    """The markers of many families in one automaton; of two with the same spelling the first counts.
+
+    Args:
+        openers: what to watch for.
+        target: makes the dialect of a family; told its id and whether a call is forced.
+        pattern: the regex that finds where one may stand, if it is known already.
+    """
+
+    def __init__(
+        self, openers: list[Opener], target: Callable[[str, bool], Any], pattern: str | None = None
+    ) -> None:
+        self.target = target
+        self.by_name: dict[str, Opener] = {}
+        seen: set[str] = set()
+        for opener in openers:
+            if opener.literal not in seen:
+                seen.add(opener.literal)
+                self.by_name[f"{opener.family}:{opener.marker}"] = opener
+        self._pattern = pattern
+
+    @cached_property
+    def automaton(self) -> Automaton:
+        """Decides which of them stands at a place."""
+        return Automaton({n: parse_pattern(n, o.regexp, o.flags) for n, o in self.by_name.items()})
+
+    @cached_property
+    def pattern(self) -> str:
+        """Finds the places where one may stand."""
+        return self._pattern if self._pattern is not None else self.automaton.prefix_pattern(_DEPTH)
+
+
+class Watch:
+    """The openers of others as one grammar sees them."""
+
+    def __init__(self, openers: Openers, family: str, literals: Mapping[str, str]) -> None:
+        self.openers = openers
+        own = set(literals.values())
+        self._hidden = frozenset(
+            name for name, o in openers.by_name.items() if o.family == family or o.literal in own
+        )
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.openers.by_name
+
+    def is_herald(self, name: str) -> bool:
+        """Whether a marker begins no call and only tells the family."""
+        return self.openers.by_name[name].herald
+
+    def target(self, name: str, forced: bool) -> Any:
+        """The dialect that a marker belongs to."""
+        return self.openers.target(self.openers.by_name[name].family, forced)
+
+    def match(self, text: str, pos: int, final: bool) -> tuple[str, int] | More | None:
+        """As `Automaton.match`."""
+        found = self.openers.automaton.match(text, pos, final)
+        return None if isinstance(found, tuple) and found[0] in self._hidden else found
+
+    @cached_property
+    def first(self) -> str:
+        """The characters that one may begin with."""
+        return self.openers.automaton.first
+
+
+class FirstOf:
+    """An automaton and a watch as one: what the first knows is not asked of the second."""
+
+    __slots__ = ("_own", "_watch", "first")
+
+    def __init__(self, own: Automaton, watch: Watch) -> None:
+        self._own = own
+        self._watch = watch
+        self.first = own.first + watch.first
+
+    def match(self, text: str, pos: int, final: bool) -> tuple[str, int] | More | None:
+        """As `Automaton.match`."""
+        found = self._own.match(text, pos, final)
+        if found is not None or found is MORE:
+            return found
+        return self._watch.match(text, pos, final)

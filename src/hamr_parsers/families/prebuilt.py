@@ -1,0 +1,130 @@
+"""What is computed from the families' files ahead of time, and whether it still is what they say.
+
+Theory. Reading seventy entries and building a table with lark would be most of what the first parser of a
+process costs. So the package ships `prebuilt/`: `index.json` (every entry as JSON, the openers that other
+families watch for, and the search pattern made of them) and one `<grammar>.json` for each grammar (its table,
+see `engine/compiled.py`). `python -m hamr_parsers.families.build` writes them.
+
+Every piece carries a digest of the files that it was made from. A piece whose files have changed since, or
+that is missing, is not used: then the entry is read and the grammar compiled as if nothing were prebuilt. So a
+stale file can cost time and never an answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+__all__ = ["FOLDER", "FORMAT", "INDEX", "Prebuilt", "digest", "source_digest", "source_text"]
+
+FORMAT: Final = 1
+"""Of the index and of the digests; an index of another is not read."""
+
+FOLDER: Final = "prebuilt"
+INDEX: Final = "index.json"
+
+_IMPORT: Final = re.compile(r"%import +\.(\w+)")
+
+_FORCED: Final = """
+start_forced: start | forced start{after_thinking}
+forced: FORCED_LIST forced_items END_FORCED_LIST | forced_items | alone_call
+alone_call: JSON_ARGUMENTS
+forced_items: forced_call | forced_items FORCED_SEPARATOR? forced_call
+forced_call: JSON_CALL
+FORCED_LIST: "["
+END_FORCED_LIST: "]"
+FORCED_SEPARATOR: ","
+"""
+_FORCED_IN_REASONING: Final = (
+    "start_in_reasoning_forced: start_in_reasoning | THINK* REASONING? END_THINK forced start\n"
+)
+
+
+def source_text(text: str) -> str:
+    """A family's grammar with what every family gets: the starts of an answer that was forced to call.
+
+    Constrained decoding writes bare JSON: a list of calls, one call, or the arguments alone, behind the
+    reasoning where a family's models reason first.
+    """
+    thinks = re.search(r"^think:", text, re.MULTILINE) or re.search(r"%import[^\n]*\bthink\b", text)
+    text += _FORCED.format(after_thinking=" | think forced start" if thinks else "")
+    if re.search(r"^start_in_reasoning:", text, re.MULTILINE):
+        text += _FORCED_IN_REASONING
+    return text
+
+
+def digest(*texts: str) -> str:
+    """What tells whether texts have changed."""
+    made = hashlib.blake2b(str(FORMAT).encode(), digest_size=12)
+    for text in texts:
+        made.update(b"\0" + text.encode())
+    return made.hexdigest()
+
+
+def source_digest(text: str, read: Callable[[str], str]) -> str:
+    """The digest of a grammar and of all that it imports; `read` gives the text of a grammar file."""
+    texts: dict[str, str] = {}
+
+    def visit(source: str) -> None:
+        for name in _IMPORT.findall(source):
+            if name not in texts:
+                texts[name] = read(f"{name}.lark")
+                visit(texts[name])
+
+    visit(text)
+    return digest(source_text(text), *(texts[name] for name in sorted(texts)))
+
+
+class Prebuilt:
+    """The files of `prebuilt/`, read when they are asked for.
+
+    Args:
+        read: gives the text of a file beside the entries.
+    """
+
+    def __init__(self, read: Callable[[str], str]) -> None:
+        self._read = read
+        self._texts: dict[str, str] = {}
+        try:
+            index = json.loads(read(f"{FOLDER}/{INDEX}"))
+        except (OSError, ValueError):
+            index = {}
+        usable = isinstance(index, dict) and index.get("version") == FORMAT
+        self.index: Mapping[str, Any] = index if usable else {}
+        self._families: Mapping[str, Any] = self.index.get("families", {})
+
+    def _text(self, name: str) -> str:
+        text = self._texts.get(name)
+        if text is None:
+            text = self._texts[name] = self._read(name)
+        return text
+
+    def entry(self, id_: str, text: str) -> Mapping[str, Any] | None:
+        """The entry that the text of an entry's file says, if that is known."""
+        known = self._families.get(id_)
+        return known["entry"] if known is not None and known["text"] == digest(text) else None
+
+    def grammar(self, name: str, text: str) -> Mapping[str, Any] | None:
+        """The compiled grammar of a packaged grammar file, if it was made from this text."""
+        try:
+            data: Mapping[str, Any] = json.loads(self._read(f"{FOLDER}/{name.removesuffix('.lark')}.json"))
+        except (OSError, ValueError):
+            return None
+        usable = isinstance(data, dict) and data.get("digest") == source_digest(text, self._text)
+        return data if usable else None
+
+    def openers(self, id_: str, grammar: str, text: str) -> list[list[Any]] | None:
+        """What others watch for of a packaged family, if its grammar file (a name and its text) is as it was."""
+        known = self._families.get(id_)
+        if known is None or known["grammar"] != grammar or known["source"] != source_digest(text, self._text):
+            return None
+        found: list[list[Any]] = known["openers"]
+        return found
+
+    def pattern(self, openers: object) -> str | None:
+        """The search pattern for a list of openers, if it was made from the same."""
+        found: str | None = self.index.get("patterns", {}).get(digest(json.dumps(openers)))
+        return found
