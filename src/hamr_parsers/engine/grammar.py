@@ -42,7 +42,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -162,6 +162,11 @@ class Grammar:
         if found is None:
             found = self.automata[names] = Automaton({n: self.markers[n] for n in names})
         return found
+
+    def watching(self, watch: Watch) -> Grammar:
+        """The same grammar, watching for the openers of others, under the same key."""
+        GRAMMARS[self.key] = new = replace(self, watch=watch, nodes={})
+        return new
 
     def begins_call(self, marker: str) -> bool:
         """Whether a call may begin with this marker in free text."""

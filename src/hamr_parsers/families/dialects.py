@@ -19,7 +19,7 @@ from ..engine.machine import Dialect
 from ..engine.watch import Opener, Openers, Watch, openers_of
 from . import registry
 from .entry import Family
-from .prebuilt import source_text
+from .prebuilt import source_digest, source_text
 
 __all__ = ["dialect", "family_openers", "marker_texts"]
 
@@ -71,16 +71,17 @@ def _dialect(family: Family, forced: bool, generation: int) -> Dialect:
 
 @lru_cache(maxsize=256)
 def _grammar(family: Family, generation: int) -> Grammar:
-    """A family's grammar, which watches for the openers of the others."""
-    grammar = _compiled(family, generation)
-    grammar.watch = Watch(_openers(generation, family.kind == "auto"), family.id, grammar.literals)
-    return grammar
+    """A family's grammar, which watches for the openers of the others; made anew when there are other families."""
+    grammar = _compiled(family)
+    watch = Watch(_openers(generation, family.kind == "auto"), family.id, grammar.literals)
+    return grammar.watching(watch)
 
 
 @lru_cache(maxsize=256)
-def _compiled(family: Family, generation: int) -> Grammar:
+def _compiled(family: Family) -> Grammar:
     text = _text(family)
-    key = family.id + (f"@{generation}" if generation else "")
+    # the same in every process that has the same grammar, so that parsers can be pickled
+    key = f"{family.id}@{source_digest(text, registry.packaged_text)}"
     if "\n" not in _file(family):
         data = registry.prebuilt().grammar(_file(family), text)
         if data is not None and data.get("version") == VERSION:
@@ -100,22 +101,20 @@ def _text(family: Family) -> str:
 @lru_cache(maxsize=4)
 def _openers(generation: int, heralds: bool) -> Openers:
     """What is watched for of all families; with `heralds` also what only tells the family."""
-    found = [
-        o for f in registry.list_families() if f.kind == "grammar" for o in family_openers(f, generation)
-    ]
+    found = [o for f in registry.list_families() if f.kind == "grammar" for o in family_openers(f)]
     if not heralds:
         found = [opener for opener in found if not opener.herald]
     return Openers(found, _named, registry.prebuilt().pattern(found))
 
 
-def family_openers(family: Family, generation: int) -> list[Opener]:
+def family_openers(family: Family) -> list[Opener]:
     """What others watch for of a family."""
     name = _file(family)
     if "\n" not in name:
         known = registry.prebuilt().openers(family.id, name, _text(family))
         if known is not None:
             return [Opener(*row) for row in known]
-    return openers_of(family.id, _compiled(family, generation))
+    return openers_of(family.id, _compiled(family))
 
 
 def _named(family_id: str, forced: bool) -> Dialect:
