@@ -185,6 +185,9 @@ def read(text: str, **options: Any) -> Outcome:
         ("**{'a': 1, 'b': [2]}, c=3)", {"a": 1, "b": [2], "c": 3}),
         # keys
         ("from=1, class='x', a.b=2, c-d=3)", {"from": 1, "class": "x", "a.b": 2, "c-d": 3}),
+        # lines that go on
+        ('a="x" \\\n "y", \\\r\n b=\\\n1 \\\n, \\\n)', {"a": "xy", "b": 1}),
+        ('a=f"x", b=f"hi {name}", c=f"{{x}}")', {"a": "x", "b": "hi {name}", "c": "{{x}}"}),
         # comments
         ("a=1, # one\n b=2 # two\n)", {"a": 1, "b": 2}),
         ("a=1) b=2)", {"a": 1}),
@@ -220,6 +223,20 @@ def test_python_arguments_become_json(text: str, expected: Any) -> None:
         ("a='it's fine', b=1)", {"a": "it's fine", "b": 1}, ["inner-quote"]),
         ('q="say "hi" to", b=1)', {"q": 'say "hi" to', "b": 1}, ["inner-quote"] * 2),
         ("cmd='sed -n '1,9p'')", {"cmd": "sed -n '1,9p'"}, ["inner-quote"] * 2),
+        (
+            'cmd="python -c "print("x")"", n=1)',
+            {"cmd": 'python -c "print("x")"', "n": 1},
+            ["inner-quote"] * 4,
+        ),
+        ("s='f(x='1')', n=2)", {"s": "f(x='1')", "n": 2}, ["inner-quote"] * 2),
+        ("cmd='echo 'a' 'b'', n=1)", {"cmd": "echo 'a' 'b'", "n": 1}, ["inner-quote"] * 4),
+        (
+            "a=“x”, b=‘it’s’, c=[“y, z”], d={“k”: 1})",
+            {"a": "x", "b": "it’s", "c": ["y, z"], "d": {"k": 1}},
+            None,
+        ),
+        ("a=“x” and y, b=1)", {"a": "“x” and y", "b": 1}, ["unquoted-value"]),
+        ('a=“say "hi”, b=„y“)', {"a": 'say "hi', "b": "y"}, ["smart-quotes"] * 2),
         ("a='one', two', b=1)", {"a": "one', two", "b": 1}, ["inner-quote"]),
         ('a="""He said "hi"""")', {"a": 'He said "hi"'}, ["inner-quote"]),
         ("a='one\ntwo')", {"a": "one\ntwo"}, ["raw-newline"]),
@@ -227,6 +244,8 @@ def test_python_arguments_become_json(text: str, expected: Any) -> None:
         # commas and colons
         ("a=1 b=2)", {"a": 1, "b": 2}, ["missing-comma"]),
         ("a='x' b='y')", {"a": "x", "b": "y"}, ["missing-comma"]),
+        ("a='x'b=\"y\"c=3)", {"a": "x", "b": "y", "c": 3}, ["missing-comma"] * 2),
+        ("a=1b='x')", {"a": 1, "b": "x"}, ["missing-comma"]),
         ("a=[1 2 'x'])", {"a": [1, 2, "x"]}, ["missing-comma"] * 2),
         ("a={'x': 1 'y': 2})", {"a": {"x": 1, "y": 2}}, ["missing-comma"]),
         ("a=1,, b=2)", {"a": 1, "b": 2}, ["double-comma"]),
@@ -278,6 +297,13 @@ def test_broken_arguments_are_mended(text: str, expected: Any, codes: list[str] 
         ("days='2')", {"days": "2"}),
         ("city=true story)", {"city": "true story"}),
         ("city=TRUE)", {"city": "TRUE"}),
+        ('city="Paris"days=2)', {"city": "Paris", "days": 2}),
+        ('days=2city="Paris"zip="01")', {"days": 2, "city": "Paris", "zip": "01"}),
+        ("city=Nonedays=2)", {"city": None, "days": 2}),
+        # only a parameter of the tool follows a quote without a comma
+        ('city="<a href="x" class="y">z</a>", days=1)', {"city": '<a href="x" class="y">z</a>', "days": 1}),
+        ('city="<a href="x"class="y">z</a>", days=1)', {"city": '<a href="x"class="y">z</a>', "days": 1}),
+        ("city=a2x=3)", {"city": "a2x=3"}),
     ],
 )
 def test_the_schema_names_and_types(text: str, expected: Any) -> None:
@@ -361,6 +387,13 @@ def test_a_cut_call_keeps_what_was_streamed(text: str, streamed: str, closing: s
         assert outcome.value == {"a": {}}
     else:
         assert (outcome.text, outcome.closing) == (streamed, closing)
+
+
+def test_a_long_string_in_smart_quotes_streams() -> None:
+    reader = PythonArgumentsReader()
+    text = "a=“" + "x" * 70
+    assert reader.feed(text, 0, False) == len(text)
+    assert "".join(i for i in reader.out if isinstance(i, str)) == '{"a": "' + "x" * 70
 
 
 def test_strings_stream_at_once() -> None:
@@ -461,7 +494,11 @@ def test_repr_round_trips(arguments: dict[str, Any], comma: str) -> None:
 
 PIECES = st.sampled_from(
     [
-        *"()[]{},:=*'\"\\#+-. \n\t<",
+        *"()[]{},:=*'\"\\#+-. \n\t<“”‘’",
+        "\\\n",
+        "\\\r\n",
+        "days=",
+        "1city=",
         "a=",
         "b = ",
         "x",
@@ -577,6 +614,12 @@ def test_a_copy_goes_on_by_itself(head: str, tail: str, options: dict[str, Any])
         "a=(" + "'x', " * 30_000,
         "<" * 30_000,
         "a=1_" + "1_" * 15_000,
+        "a=“" + "x” " * 30_000,
+        "a=“" + "”, “" * 30_000,
+        "a=" + "1b=" * 30_000,
+        "a='x'" + "b='y'" * 10_000,
+        "a='x' y" + "')" * 30_000,
+        "a=" + "\\\n" * 30_000,
     ],
 )
 def test_hostile_text_is_linear(text: str) -> None:

@@ -33,8 +33,17 @@ __all__ = ["PythonArgumentsReader"]
 _WINDOW = 64
 _BLANKS = " \t\r\n\f"
 _BLANK_RUN = re.compile(r"[ \t\r\n\f]+")
+_GAP = re.compile(r"(?:[ \t\r\n\f]|\\\r?\n)+")
+"""Blanks and line continuations."""
+_CONTINUED = re.compile(r"\\\r?\n")
 _NAME_RUN = re.compile(r"[^\W\d][\w.\-]*")
+_GLUED = re.compile(r"([+-]?[0-9][0-9.]{0,63})([A-Za-z_]\w{0,63})")
+"""A number and the name of the next argument, without the comma."""
+_VALUE_BEGINS = re.compile(r"""[ \t]{0,8}(?:["'\[{(0-9\-]|[Tt]rue|[Ff]alse|None|null)""")
 _PREFIX = re.compile(r"[rRbBfFuU]{1,2}(?=[\"'])")
+_SMART = {**dict.fromkeys("“”„‟", '“”„‟"'), **dict.fromkeys("‘’‚‛", "‘’‚‛'")}
+"""Quotes of word processors, and what may close a string that begins with one."""
+_QUOTES = "\"'" + "".join(_SMART)
 _CLOSERS = ")]}"
 _MAX_NUMBER = 4300
 
@@ -71,7 +80,8 @@ def _bare_run(first: str) -> re.Pattern[str]:
 @lru_cache(maxsize=64)
 def _string_run(quote: str, lines: bool, first: str, raw: bool) -> re.Pattern[str]:
     """What needs no look inside a string: text, the common escapes, and in triple quotes (`lines`) newlines and
-    quotes that are fewer than three. One piece a match, and the same text whatever the cutting."""
+    quotes that are fewer than three. One piece a match, and the same text whatever the cutting. `quote`: what may
+    end the string."""
     stops = "" if lines else r"\r\n"
     if first and not lines:
         stops += ")"
@@ -182,6 +192,7 @@ class PythonArgumentsReader:
         "_closer",
         "_coerce",
         "_colons",
+        "_ends",
         "_first",
         "_given",
         "_high",
@@ -265,13 +276,14 @@ class PythonArgumentsReader:
         self._nest: list[str] = []
         self._nest_quote = ""
         # Strings
-        self._quote = '"'
+        self._quote = '"'  # nothing for the quotes of word processors
+        self._ends = '"'  # the quotes that may end it
         self._triple = False
         self._raw = False
         self._run = _string_run('"', False, "", False)
         self._high = ""  # half of a surrogate pair
         self._line_told = False
-        self._inner_quote = False
+        self._inner_quote = False  # a quote of it was content
         self._item: list[str] = []  # content of a string that may be a key
         self._item_length = 0
         self._text_value: TextValue | None = None
@@ -504,6 +516,10 @@ class PythonArgumentsReader:
             match = _BLANK_RUN.match(text, pos, self._cap)
             assert match is not None
             return match.end()
+        if ch == "\\":
+            new = _continued(text, pos, final)
+            if new != pos:
+                return new
         if state == _ADJACENT:
             return pos + 1 if ch == "+" else self._open_string(text, pos, final)
         marker = self._marker(text, pos, final)
@@ -710,6 +726,13 @@ class PythonArgumentsReader:
             self._blanks.append(match[0])
             self._bare_length += len(match[0])
             return match.end()
+        if ch == "\\" and not self._nest:
+            new = _continued(text, pos, final)
+            if new > pos:
+                self._blanks.append(text[pos:new])
+                self._bare_length += new - pos
+            if new != pos:
+                return new
         marker = self._marker(text, pos, final)
         if marker is None:
             return -1
@@ -746,6 +769,11 @@ class PythonArgumentsReader:
                 if pos + 1 == len(text) and not final:
                     return -1
                 ends = not text.startswith("==", pos)
+            if ch == "=" and role == _IS_VALUE and kind == _ARGS and not self._bare_multi:
+                if pos + 1 == len(text) and not final:
+                    return -1
+                if self._unglue(text, pos):
+                    return pos + 1
             if ends:
                 if role == _IS_ITEM:
                     self._role = _IS_KEY
@@ -780,6 +808,28 @@ class PythonArgumentsReader:
                 self._bare_multi = True
             return self._add_one(ch, pos)
         return self._add_one(ch, pos)
+
+    def _unglue(self, text: str, pos: int) -> bool:
+        """At `=` behind bare text: is that a value and, without a comma, the next argument's name?"""
+        if text.startswith("==", pos) or self._bare_length > 2 * _WINDOW or self._is_scalar():
+            return False
+        token = "".join(self._bare)
+        names = () if self._schema is None else self._schema.parameter_names
+        glued = _GLUED.fullmatch(token)
+        found = [name for name in names if token.endswith(name) and _is_scalar(token[: -len(name)])]
+        if found:
+            name = max(found, key=len)
+        elif names or glued is None or not _is_scalar(glued[1]):
+            return False
+        else:
+            name = glued[2]
+        self._bare[:] = [token[: -len(name)]]
+        self._end_bare(pos - len(name))
+        self._tell("missing-comma", "no comma between two arguments", pos - len(name), pos - len(name))
+        self._role = _IS_KEY
+        self._set_key(name)
+        self._state = _VALUE
+        return True
 
     def _add_bare(self, piece: str) -> None:
         self._bare.append(piece)
@@ -821,8 +871,7 @@ class PythonArgumentsReader:
     def _is_scalar(self) -> bool:
         if self._bare_multi or self._bare_length > _MAX_NUMBER:
             return False
-        token = "".join(self._bare)
-        return token in _WORDS or _number(token) is not None
+        return _is_scalar("".join(self._bare))
 
     def _end_bare(self, pos: int, key: bool = False) -> int:
         token = "".join(self._bare)
@@ -885,7 +934,13 @@ class PythonArgumentsReader:
         end = len(text)
         raw = False
         quote_at = pos
-        if text[pos] not in "\"'":
+        smart = _SMART.get(text[pos])
+        if smart is not None:
+            string = self._smart_string(text, pos, smart, final)
+            if not string:
+                return -1 if string is None else -2
+            self._tell("smart-quotes", "a string in the quotes of a word processor", pos, pos + 1)
+        elif text[pos] not in "\"'":
             match = _PREFIX.match(text, pos)
             if match is None:
                 short = text[pos : pos + 3]
@@ -895,13 +950,20 @@ class PythonArgumentsReader:
             raw = "r" in match[0].lower()
             quote_at = match.end()
         quote = text[quote_at]
-        triple = text.startswith(quote * 3, quote_at)
-        if not triple and not final and end - quote_at < 3 and text[quote_at:] == quote * (end - quote_at):
+        triple = smart is None and text.startswith(quote * 3, quote_at)
+        if (
+            smart is None
+            and not triple
+            and not final
+            and end - quote_at < 3
+            and text[quote_at:] == quote * (end - quote_at)
+        ):
             return -1
         joined = self._state == _ADJACENT
-        self._quote, self._triple, self._raw = quote, triple, raw
-        self._run = _string_run(quote, triple, self._first, raw)
-        self._line_told = False
+        self._quote, self._triple, self._raw = "" if smart else quote, triple, raw
+        self._ends = smart or quote
+        self._run = _string_run(self._ends, triple, self._first, raw)
+        self._line_told = self._inner_quote = False
         self._state = _STRING
         if not joined:
             self._start = self.base + pos
@@ -909,6 +971,23 @@ class PythonArgumentsReader:
             if self._role == _IS_VALUE:
                 self._begin_string_value()
         return quote_at + (3 if triple else 1)
+
+    def _smart_string(self, text: str, pos: int, ends: str, final: bool) -> bool | None:
+        """Does a string begin with the smart quote at `pos`, and not a text without quotes? None: more is needed.
+
+        Yes if one of the quotes that can be seen ends it, or none can be seen.
+        """
+        limit, full = _window(text, pos, final)
+        seen = False
+        for at in range(pos + 1, limit):
+            if text[at] in ends[:-1]:
+                seen = True
+                verdict = self._verdict(text[:limit], at + 1, full)
+                if verdict is None:
+                    return None
+                if verdict == _CLOSES:
+                    return True
+        return not seen if full else None
 
     def _begin_string_value(self) -> None:
         param = self._param
@@ -933,7 +1012,7 @@ class PythonArgumentsReader:
         ch = text[pos]
         if ch == "\\":
             return self._escape(text, pos, final)
-        if ch == self._quote:
+        if ch in self._ends:
             return self._at_triple(text, pos, final) if self._triple else self._at_quote(text, pos, final)
         boundary = self._boundary
         if ch == ")":
@@ -1099,8 +1178,10 @@ class PythonArgumentsReader:
         if verdict is None:
             return -1
         if verdict == _NO:
-            self._tell("inner-quote", "a quote inside the string is not escaped", pos, pos + 1)
-            self._content(self._quote)
+            if self._quote:
+                self._inner_quote = True
+                self._tell("inner-quote", "a quote inside the string is not escaped", pos, pos + 1)
+            self._content(text[pos])
         elif verdict == _JOINS:
             self._state = _ADJACENT
         else:
@@ -1129,7 +1210,12 @@ class PythonArgumentsReader:
             if ch == "}":
                 return _CLOSES
         elif ch in _CLOSERS or ch == self._closer:
-            return _CLOSES
+            # a string that has had inner quotes: "print("x")"
+            while self._inner_quote and at < limit and (text[at] in _CLOSERS or text[at] == self._closer):
+                at += 1
+            if at >= limit:
+                return _CLOSES if full else None
+            return _NO if text[at] == self._quote else _CLOSES
         if ch == ",":
             return self._verdict_comma(text, at + 1, limit, full, final)
         if ch in "\"'":
@@ -1138,8 +1224,8 @@ class PythonArgumentsReader:
                 after = _skip(text, at + 1, limit)
                 if after >= limit:
                     return _NO if full else None
-                return _NO if text[after] in ",:)]}" else _JOINS
-            return _JOINS
+                return _NO if text[after] in ",:)]}" or self._inner_quote else _JOINS
+            return _NO if self._inner_quote and ch == self._quote else _JOINS
         if ch == "+":
             after = _skip(text, at + 1, limit)
             if after >= limit:
@@ -1157,10 +1243,27 @@ class PythonArgumentsReader:
                     return None
                 if _PREFIX.match(text, at, limit):
                     return _JOINS
-            if kind == _ARGS:
-                follows = _names_argument(text, at, limit, full, self._colons)
-                return None if follows is None else _CLOSES if follows else _NO
+        if kind == _ARGS and (at > start or ch.isalpha() or ch == "_"):
+            follows = self._next_argument(text, at, limit, full, at == start)
+            return None if follows is None else _CLOSES if follows else _NO
         return _NO
+
+    def _next_argument(self, text: str, at: int, limit: int, full: bool, glued: bool) -> bool | None:
+        """Whether behind a quote the next argument begins, although there is no comma: it must be a parameter of the
+        tool; where none is known, and no blank stands between (`glued`), a value must be seen behind the name."""
+        follows = _names_argument(text, at, limit, full, self._colons)
+        if not follows:
+            return follows
+        match = _NAME_RUN.match(text, at, limit)
+        assert match is not None
+        if self._schema is not None and self._schema.parameter_names:
+            return match[0] in self._schema.parameter_names
+        if not glued:
+            return True
+        at = text.index("=", match.end()) + 1 if text[match.end()] != ":" else match.end() + 1
+        if _VALUE_BEGINS.match(text, at, limit):
+            return True
+        return False if full or limit - at > 12 else None
 
     def _verdict_comma(self, text: str, start: int, limit: int, full: bool, final: bool) -> int | None:
         """The same if a comma follows the quote."""
@@ -1175,7 +1278,7 @@ class PythonArgumentsReader:
         at = _skip(text, start, limit)
         if at >= limit:
             return _CLOSES if full else None
-        if text[at] in "\"'}*#":
+        if text[at] in "}*#" or text[at] in _QUOTES:
             return _CLOSES
         # an unquoted key, or a number
         while at < limit and (text[at].isalnum() or text[at] in "_.-+"):
@@ -1209,8 +1312,22 @@ def _window(text: str, start: int, final: bool) -> tuple[int, bool]:
 
 
 def _skip(text: str, start: int, limit: int) -> int:
-    match = _BLANK_RUN.match(text, start, limit)
-    return start if match is None else match.end()
+    """The end of the blanks at `start`; `limit` also if half a line continuation stands there."""
+    match = _GAP.match(text, start, limit)
+    at = start if match is None else match.end()
+    return limit if text[at:limit] in ("\\", "\\\r") else at
+
+
+def _continued(text: str, pos: int, final: bool) -> int:
+    """Where the line goes on behind the backslash at `pos`; `pos` if it does not, -1: more text is needed."""
+    match = _CONTINUED.match(text, pos)
+    if match is not None:
+        return match.end()
+    return -1 if not final and text[pos + 1 :] in ("", "\r") else pos
+
+
+def _is_scalar(token: str) -> bool:
+    return token in _WORDS or _number(token) is not None
 
 
 def _names_argument(text: str, at: int, limit: int, full: bool, colons: bool) -> bool | None:

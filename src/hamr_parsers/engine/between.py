@@ -209,7 +209,11 @@ class Between(Moves):
                 )
             else:
                 self._reader = PythonArgumentsReader(
-                    boundary=limit, max_depth=settings.max_depth, schema=tool
+                    boundary=limit,
+                    max_depth=settings.max_depth,
+                    schema=tool,
+                    coerce=True,
+                    max_held=settings.max_held,
                 )
         self._phase = READER
 
