@@ -113,7 +113,7 @@ def one_shot(families: list[str], quick: bool) -> None:
         for kind in ("prose", *kinds):
             args = kinds.get(kind)
             text = (
-                workloads.call(family, "write_file", args)
+                workloads.call(family, ("write_file", args))
                 if args
                 else workloads.repeat(workloads.PROSE, size)
             )
@@ -168,13 +168,13 @@ from bench import workloads
 make = workloads.maker({family!r}, collect=False)
 texts = {{
     "prose": workloads.repeat(workloads.PROSE, 1 << 16),
-    "calls": workloads.call({family!r}, "write_file", {{"path": "x" * 1000}}) + "\\n",
+    "calls": workloads.call({family!r}, ("write_file", {{"path": "x" * 1000}})) + "\\n",
     "string": workloads.repeat(workloads.PLAIN, 1 << 16),
 }}
 text = texts[{kind!r}]
 parser = make()
 if {kind!r} == "string":
-    parser.feed(workloads.call({family!r}, "write_file", {{"path": "@@@@"}}).partition("@@@@")[0])
+    parser.feed(workloads.call({family!r}, ("write_file", {{"path": "@@@@"}})).partition("@@@@")[0])
 parts = workloads.chunks(text, 64)
 out = []
 read = 0

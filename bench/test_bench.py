@@ -56,7 +56,7 @@ ONE_SHOT: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("kind", ONE_SHOT)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_one_shot(benchmark: Any, family: str, kind: str) -> None:
-    text = workloads.call(family, "write_file", ONE_SHOT[kind])
+    text = workloads.call(family, ("write_file", ONE_SHOT[kind]))
     benchmark.group = f"one-shot, {kind}"
     tools = hp.ToolSet(workloads.TOOLS)
     message = benchmark.pedantic(hp.parse, (text,), {"parser": family, "tools": tools}, rounds=5)

@@ -10,7 +10,6 @@ is measured by being registered.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -82,22 +81,14 @@ def families() -> list[str]:
     return [family.id for family in hp.list_families() if family.kind == "grammar"]
 
 
-def fill(template: str, **parts: str) -> str:
-    """The template with `{name}` and so on replaced; other braces stay."""
-    return re.sub(r"\{(\w+)\}", lambda m: parts.get(m[1], m[0]), template)
-
-
-def call(family: str, name: str, arguments: dict[str, Any]) -> str:
-    """A call as the family's template writes it."""
-    spelling = hp.get_family(family).canonical
-    params = "".join(
-        fill(spelling.get("param", ""), key=k, value=v if isinstance(v, str) else json.dumps(v))
-        for k, v in arguments.items()
-    )
-    text = fill(
-        spelling["call"], name=name, arguments=json.dumps(arguments), params=params, id="abcDEF123", index="0"
-    )
-    return spelling.get("head", "") + text + spelling.get("tail", "")
+def call(family: str, *calls: tuple[str, dict[str, Any]], reasoning: str = "", content: str = "") -> str:
+    """A message of calls as the family's template writes it."""
+    message = {
+        "content": content,
+        "reasoning": reasoning,
+        "tool_calls": [{"name": name, "arguments": arguments} for name, arguments in calls],
+    }
+    return hp.render(message, parser=family, in_reasoning=False, check=False)
 
 
 def repeat(unit: str, size: int) -> str:
@@ -120,23 +111,26 @@ def nested(size: int) -> dict[str, Any]:
 
 def texts(family: str, largest: int = 10_000_000) -> dict[str, str]:
     """The workloads of a family by name; `largest` bounds the long string argument."""
-    spelling = hp.get_family(family).canonical
+
+    def long(path: str, content: str) -> str:
+        return call(family, ("write_file", {"path": path, "content": content}))
+
+    def escaped(text: str, value: str) -> str:  # with all the escapes that the encoding has
+        quoted = '"@@@@"' in text or "'@@@@'" in text
+        return text.replace("@@@@", json.dumps(value)[1:-1] if quoted else value)
+
     out = {
         "prose": repeat(PROSE, 100_000),
-        "string 1 KB": call(family, "write_file", {"path": "a.txt", "content": repeat(PLAIN, 1_000)}),
-        "string 100 KB": call(family, "write_file", {"path": "a.txt", "content": repeat(PLAIN, 100_000)}),
-        "string 10 MB": call(family, "write_file", {"path": "a.txt", "content": repeat(PLAIN, largest)}),
-        "code in a string": call(family, "write_file", {"path": "a.py", "content": repeat(CODE, 100_000)}),
-        "escapes": call(
-            family, "write_file", {"path": "a", "content": repeat('\\"\n\t é\u0007\U0001f600', 60_000)}
-        ),
-        "nested JSON": call(family, "write_file", nested(60_000)),
-        "short calls": spelling.get("joint", "").join(
-            call(family, "write_file", {"path": f"{i}.txt", "days": i}) for i in range(600)
-        ),
+        "string 1 KB": long("a.txt", repeat(PLAIN, 1_000)),
+        "string 100 KB": long("a.txt", repeat(PLAIN, 100_000)),
+        "string 10 MB": long("a.txt", repeat(PLAIN, largest)),
+        "code in a string": long("a.py", repeat(CODE, 100_000)),
+        "escapes": escaped(long("a", "@@@@"), repeat('\\"\n\t é\u0007\U0001f600', 60_000)),
+        "nested JSON": call(family, ("write_file", nested(60_000))),
+        "short calls": call(family, *(("write_file", {"path": f"{i}.txt", "days": i}) for i in range(600))),
     }
-    if "reasoning" in spelling:
-        out["reasoning"] = fill(spelling["reasoning"], reasoning=repeat(PROSE, 100_000)) + "Done."
+    if hp.get_family(family).reasoning:
+        out["reasoning"] = call(family, reasoning=repeat(PROSE, 100_000), content="Done.")
     return out
 
 
@@ -145,8 +139,8 @@ def hostile(family: str, size: int) -> dict[str, str]:
     from hamr_parsers.families.dialects import marker_texts
 
     markers = [m for m in marker_texts(family) if m.strip()]
-    whole = call(family, "write_file", {"path": "a.txt"})
-    before = call(family, "write_file", {"path": "@@@@"}).partition("@@@@")[0]
+    whole = call(family, ("write_file", {"path": "a.txt"}))
+    before = call(family, ("write_file", {"path": "@@@@"})).partition("@@@@")[0]
     value = json.dumps({"path": "a.txt"})
     raw = whole.partition(value)[0] if value in whole else before
     n = max(1, size)

@@ -512,3 +512,84 @@ class TestReadme:
 
 def _qwen_call(city: str) -> str:
     return f"<tool_call>\n<function=get_weather>\n<parameter=city>\n{city}\n</parameter>\n</function>\n</tool_call>"
+
+
+# --- render --------------------------------------------------------------------------------------------------
+
+MESSAGE = {
+    "role": "assistant",
+    "content": "Let me check.",
+    "tool_calls": [{"id": "call_1", "function": {"name": "get_weather", "arguments": '{"city": "Zürich"}'}}],
+}
+
+
+def test_render_is_the_inverse_of_parse(run: Run) -> None:
+    written = run("render", write("m.json", MESSAGE), "--parser", "hermes")
+    assert (written.code, written.out, written.err) == (0, TEXT, "")
+    told = run("parse", "-", "--parser", "hermes", "--format", "openai", stdin=TEXT.encode())
+    again = run("render", "-", "--model", "NousResearch/Hermes-3-Llama-3.1-8B", stdin=told.out.encode())
+    assert (again.code, again.out) == (0, TEXT)
+
+
+def test_render_takes_lists_lines_responses_and_case_records(run: Run) -> None:
+    response = {"object": "chat.completion", "choices": [{"message": MESSAGE}]}
+    record = {
+        "id": "hermes/x",
+        "parser": "hermes",
+        "thinking": True,
+        "expect": {"reasoning": "Hm.", "calls": [{"name": "now"}]},
+    }
+    lines = "\n".join(json.dumps(item) for item in (MESSAGE, response, record))
+    for text in (lines, json.dumps([MESSAGE, response, record])):
+        ran = run("render", write("all.jsonl", text), "--parser", "hermes", "--format", "jsonl")
+        assert (ran.code, ran.err) == (0, "")
+        texts = [line["text"] for line in ran.lines()]
+        assert texts[:2] == [TEXT.removesuffix("\n")] * 2
+        assert texts[2].startswith("Hm.\n</think>\n\n<tool_call>")
+        assert [line["record"] for line in ran.lines()] == [None, None, "hermes/x"]
+    alone = run("render", write("r.json", record), "--no-in-reasoning")
+    assert (alone.code, alone.out[:8]) == (0, "<think>\n")
+
+
+def test_render_says_what_cannot_be_written_and_writes_the_rest(run: Run) -> None:
+    bad = {"content": "x", "reasoning": "a </think> b"}
+    path = write("m.jsonl", f"{json.dumps(bad)}\n{json.dumps(MESSAGE)}\n")
+    ran = run("render", path, "--parser", "hermes")
+    assert (ran.code, ran.out) == (1, TEXT)
+    assert ran.err == (
+        "hamr-parse: m.jsonl [line 1]: hermes cannot express reasoning that reads as markup: "
+        "take the markup out of it, or write it all the same with `--no-check`\n"
+    )
+    assert run("render", path, "--parser", "hermes", "--no-check").code == 0
+    typed = {"tool_calls": [{"function": {"name": "get_weather", "arguments": {"days": 5}}}]}
+    ran = run("render", write("t.json", typed), "--parser", "qwen3_coder")
+    assert ran.code == 1
+    assert "pass `--tools` that declare it" in ran.err
+    tools = [
+        {
+            "type": "function",
+            "function": {"name": "get_weather", "parameters": {"properties": {"days": {"type": "integer"}}}},
+        }
+    ]
+    assert run("render", "t.json", "--parser", "qwen3_coder", "--tools", write("tools.json", tools)).code == 0
+
+
+def test_render_of_what_cannot_be_read(run: Run) -> None:
+    for content, reason in (
+        ("{", "line 1 is not JSON"),
+        ("  \n", "no message in it"),
+        ("5", "it is no object"),
+        ('{"expect": {}}', "no case record: id: Field required"),
+    ):
+        ran = run("render", write("m.json", content), "--parser", "hermes")
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err.startswith("hamr-parse: m.json")
+        assert reason in ran.err
+        assert ran.err.count("\n") == 1
+    ran = run("render", write("m.json", MESSAGE))
+    assert (ran.code, ran.err) == (
+        2,
+        "hamr-parse: m.json: which family? Give --parser, --model or --chat-template\n",
+    )
+    assert run("render", "missing.json", "--parser", "hermes").code == 2
+    assert run("render", "m.json", "--parser", "no such").code == 2

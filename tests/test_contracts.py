@@ -149,14 +149,13 @@ def test_4_a_cut_call_is_a_prefix_and_never_complete(family: str) -> None:
 
 @family
 def test_4_well_formed_json_passes_through_byte_for_byte(family: str) -> None:
-    vocabulary = blocks.vocabulary(family)
-    spelling = vocabulary.canonical.get("call", "")
-    if "{arguments}" not in spelling:
+    if not blocks.writes_json(family):
         pytest.skip("the family does not write arguments as JSON")
+    vocabulary = blocks.vocabulary(family)
     for seed in range(200):
         draw = RandomDraw(f"bytes {seed}")
         args = blocks.dump(draw, blocks.arguments(draw, vocabulary, 3))
-        text = blocks.fill(spelling, name="get_weather", arguments=args, id="abcDEF123", index="0")
+        text = blocks.written(family, [("get_weather", {"city": "x"})], json_as=args)
         message = hp.parse(text, parser=family, tools=blocks.TOOLS)
         assert [c.arguments for c in message.tool_calls] == [args], text
 
@@ -251,10 +250,10 @@ def test_6_hostile_text_comes_to_an_end(family: str, kind: str) -> None:
 
 @grammar_family
 def test_6_nesting_beyond_max_depth_ends_the_call_incomplete(family: str) -> None:
-    spelling = blocks.vocabulary(family).canonical.get("call", "")
-    deep = '{"a": ' + "[" * 300 + "1" + "]" * 300 + "}"
-    params = blocks.fill(blocks.vocabulary(family).canonical.get("param", ""), key="opts", value=deep)
-    text = blocks.fill(spelling, name="set_opts", arguments=deep, params=params, id="abcDEF123", index="0")
+    deep: Any = 1
+    for _ in range(300):
+        deep = [deep]
+    text = blocks.written(family, [("set_opts", {"opts": {"a": deep}})])
     message = hp.parse(text, parser=family, tools=blocks.TOOLS)
     assert [c.complete for c in message.tool_calls] == [False]
     assert "too-deep" in {d.code for d in message.diagnostics}
@@ -267,7 +266,6 @@ def test_6_nesting_beyond_max_depth_ends_the_call_incomplete(family: str) -> Non
 @grammar_family
 def test_7_declared_types_come_back_from_the_canonical_spelling(family: str) -> None:
     """Whatever the template writes for values of every declared type is read back as those values."""
-    vocabulary = blocks.vocabulary(family)
     values: dict[str, Any] = {
         "name": "42",
         "flag": True,
@@ -278,24 +276,7 @@ def test_7_declared_types_come_back_from_the_canonical_spelling(family: str) -> 
         "note": None,
     }
     for ascii_only in (False, True):
-
-        def dump(v: Any, ascii_only: bool = ascii_only) -> str:
-            return json.dumps(v, ensure_ascii=ascii_only)
-
-        params = "".join(
-            blocks.fill(
-                vocabulary.canonical.get("param", ""), key=k, value=v if isinstance(v, str) else dump(v)
-            )
-            for k, v in values.items()
-        )
-        text = blocks.fill(
-            vocabulary.canonical["call"],
-            name="set_opts",
-            arguments=dump(values),
-            params=params,
-            id="abcDEF123",
-            index="0",
-        )
+        text = blocks.written(family, [("set_opts", values)], ascii_only=ascii_only)
         message = hp.parse(text, parser=family, tools=blocks.TOOLS)
         assert [c.arguments_dict() for c in message.tool_calls] == [values]
         assert message.diagnostics == []

@@ -222,6 +222,12 @@ def test_frozen_map() -> None:
         ({"aliases": {"vllm": ["a:b"]}}, "aliases: 'a:b' is no parser name"),
         ({"canonical": {"calls": "x"}}, "canonical: unknown key 'calls'"),
         ({"canonical": {"call": 1}}, "canonical: a string is wanted, not 1"),
+        (
+            {"canonical": {"values": "yaml"}},
+            "canonical: values: 'yaml' is not one of json, python, mixed, members",
+        ),
+        ({"canonical": {"json": "0"}}, "canonical: json: '0' is not one of compact, 1, 2"),
+        ({"canonical": {"quote": "`"}}, "canonical: quote: '`' is not one of"),
     ],
 )
 def test_a_wrong_entry_says_where_and_what(change: dict[str, object], message: str) -> None:

@@ -7,6 +7,7 @@ from .errors import (
     HamrParsersError,
     IncompleteToolCallError,
     InvalidToolsError,
+    RenderError,
     UnknownParserError,
 )
 from .events import (
@@ -25,6 +26,7 @@ from .families.entry import Family
 from .families.registry import get_family, list_families, register_family
 from .message import ParsedMessage
 from .parser import StreamParser, aiter_events, iter_events, parse
+from .render import render
 from .select import Resolution, resolve_parser
 from .tools import ToolSet
 
@@ -41,6 +43,7 @@ __all__ = [
     "ParsedMessage",
     "ReasoningDelta",
     "Reclassified",
+    "RenderError",
     "Resolution",
     "Span",
     "StreamParser",
@@ -57,5 +60,6 @@ __all__ = [
     "list_families",
     "parse",
     "register_family",
+    "render",
     "resolve_parser",
 ]

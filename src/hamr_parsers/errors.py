@@ -15,6 +15,7 @@ __all__ = [
     "HamrParsersError",
     "IncompleteToolCallError",
     "InvalidToolsError",
+    "RenderError",
     "UnknownParserError",
 ]
 
@@ -42,6 +43,22 @@ class UnknownParserError(HamrParsersError, ValueError):
 
 class InvalidToolsError(HamrParsersError, ValueError):
     """`tools` holds something that is not a tool definition; the message names the entry and the field."""
+
+
+class RenderError(HamrParsersError, ValueError):
+    """A message cannot be written in a family's dialect, or is no assistant message.
+
+    The message says which family, what it cannot express and the way out; `family` and `thing` are the first two.
+    """
+
+    def __init__(self, reason: str, family: str, thing: str) -> None:
+        self.reason = reason
+        self.family = family
+        self.thing = thing
+        super().__init__(reason)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (type(self), (self.reason, self.family, self.thing))
 
 
 class GrammarError(HamrParsersError, ValueError):

@@ -9,6 +9,7 @@ there is a tokenizer (markers, JSON punctuation, words, blanks) whose tokens are
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import re
@@ -476,38 +477,59 @@ def python_call(draw: Draw, vocabulary: Vocabulary) -> str:
 # --- calls of the family -----------------------------------------------------------------------------------
 
 
-def fill(template: str, **parts: str) -> str:
-    """The template with `{name}` and so on replaced; other braces stay."""
-    return re.sub(r"\{(\w+)\}", lambda m: parts.get(m[1], m[0]), template)
+class _AsGiven:
+    """In place of a writer's JSON: a text that is put in as it is."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def write(self, value: Any, margin: str = "") -> str:
+        return self.text
+
+
+@functools.cache
+def writer(family: str) -> Any:
+    """What writes messages as the family's template does, with no look at whether they can be read again."""
+    import hamr_parsers as hp
+    from hamr_parsers.render import _Writer
+
+    return _Writer(hp.get_family(family), False)
+
+
+def writes_json(family: str) -> bool:
+    """Whether the family writes all arguments as one JSON object."""
+    spelling = vocabulary(family).canonical
+    return "{arguments}" in spelling.get("call", "") and spelling.get("arguments", "json") == "json"
+
+
+def written(
+    family: str,
+    calls: list[tuple[str, dict[str, Any]]],
+    content: str = "",
+    reasoning: str = "",
+    json_as: str | None = None,
+    ascii_only: bool = False,
+) -> str:
+    """A message of the family; `json_as` is the JSON text that stands wherever a value is written as JSON."""
+    from hamr_parsers.render import _Call, _Message
+
+    used = copy.copy(writer(family))
+    if json_as is not None:
+        used.json = _AsGiven(json_as)
+    elif ascii_only:
+        used.json = used.json._replace(string=json.dumps, key=json.dumps)
+    return str(used.text(_Message(content, reasoning, [_Call(*call, "abcDEF123") for call in calls])))
 
 
 def canonical_call(draw: Draw, vocabulary: Vocabulary) -> str:
-    """A call as the family's template writes it, with drawn arguments; else one of the fixtures."""
-    spelling = vocabulary.canonical
-    if "call" not in spelling or draw.chance(30):
+    """A message with a call as the family's template writes it, with drawn arguments; else one of the fixtures."""
+    if "call" not in vocabulary.canonical or draw.chance(30):
         return seed(draw, vocabulary)
-    args = arguments(draw, vocabulary)
-    params = "".join(
-        fill(spelling.get("param", ""), key=k, value=v if isinstance(v, str) else dump(draw, v))
-        for k, v in args.items()
-    )
-    text = json_text(draw, vocabulary) if draw.chance(30) else dump(draw, args)
-    call = fill(
-        spelling["call"],
-        name=name(draw),
-        arguments=text,
-        params=params,
-        id="abcDEF123",
-        index=str(draw.number(0, 3)),
-    )
-    if draw.chance(15):
-        call += spelling.get("joint", "") + call
-    before = spelling.get("head", "")
-    if draw.chance(15):
-        before = fill(spelling.get("content", "{content}"), content=prose(draw)) + before
-    if draw.chance(15):
-        before = fill(spelling.get("reasoning", "{reasoning}"), reasoning=prose(draw)) + before
-    return before + call + spelling.get("tail", "")
+    calls = [(name(draw), arguments(draw, vocabulary))] * (2 if draw.chance(15) else 1)
+    text = json_text(draw, vocabulary) if draw.chance(30) else None
+    content = prose(draw) if draw.chance(15) else ""
+    reasoning = prose(draw) if "reasoning" in vocabulary.canonical and draw.chance(15) else ""
+    return written(vocabulary.family, calls, content, reasoning, text, draw.chance(30))
 
 
 def seed(draw: Draw, vocabulary: Vocabulary) -> str:

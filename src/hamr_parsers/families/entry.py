@@ -115,16 +115,29 @@ class Family:
         id_format: what `id_factory` makes by default: `call` (`call_...`) or `alnum9`.
         special_tokens: single vocabulary tokens that are markers, which a server may have removed.
         turn: how a prompt opens the assistant's turn; what stands behind the last one began the answer.
-        canonical: how the template spells things, as text in which `{...}` of a known name is replaced
-            literally (other braces are text): `reasoning` (`{reasoning}`), `content` (`{content}`), `head` and
-            `tail` around all calls, `joint` between two, and `call` with `{name}`, `{id}`, `{index}` (from 0),
-            `{number}` (from 1) and either `{arguments}`, an object spelled as the key `arguments` says (`json`,
-            the default; `python`: `a=1, b='x'`; `tokens`: bare keys, strings between the grammar's QUOTE), or
-            `{params}`: every argument as `param` says, with `{key}`, `{value}` and `{type}` (its JSON type),
-            `param_joint` between two. `param_string` and `param_json` stand in for `param` where strings and
-            other values are written differently. In a param a string is written as it is, anything else as the
-            key `values` says: `json` (the default), `python` (`True`, `{'a': None}`) or `members` (objects and
-            arrays are params in params, an item of an array has the key `item`).
+        canonical: how the template spells a message, for `render`: texts in which `{...}` of a known name is
+            replaced (other braces are text). In the order in which they are written:
+            `reasoning`, with `{reasoning}`: the block, up to what follows it; of a text that goes on from a prompt
+            which opened the block, what stands before `{reasoning}` is left out. `no_reasoning` stands in its
+            place if there is none and the prompt opened none.
+            `content`, with `{content}`: the text before calls; `no_content` stands in its place if there is none.
+            `answer`: the text if no calls follow (if missing: `content` without its last blanks).
+            `head`, `joint` and `tail`: before, between and behind calls; a tail with `{content}` in it has the
+            text behind the calls.
+            `call`, with `{name}`, `{id}`, `{index}` (from 0) and `{number}` (from 1), and with either
+            `{arguments}`, all of them in one, or `{params}`, each as `param` says; `empty_call` is one without
+            arguments, `id` an id for a call that has none (a text with the same fields).
+            `param`, with `{key}`, `{value}` and `{type}` (its JSON type): one argument, `param_joint` between two;
+            `param_string` and `param_json` stand in for it where strings and other values are written differently.
+            `end`: behind everything that the message holds.
+            How `{arguments}` are spelled says `arguments`: `json` (the default), `python` (`a=1, b='x'`) or
+            `tokens` (bare keys, strings between the grammar's QUOTE). In a param a string is written as it is,
+            anything else as `values` says: `json` (the default), `python` (`True`, `{'a': None}`), `mixed` (objects
+            and arrays as JSON, `True` and `None` as Python) or `members` (objects and arrays are params in params,
+            an item of an array has the key `item`). `json` says how JSON
+            is set: with `", "` and `": "` (if missing), `compact`, or a number: over lines with so many blanks a
+            level. `quote` is the quote of Python strings (if missing, the one that `repr` takes). `keys` may be
+            `sorted`.
         source: where the facts come from.
     """
 
@@ -201,20 +214,29 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "untyped": ("string", "json"),
     "id_format": ("call", "alnum9"),
 }
-_CANONICAL = (
-    "reasoning",
-    "content",
-    "head",
-    "call",
-    "arguments",
-    "values",
-    "param",
-    "param_string",
-    "param_json",
-    "param_joint",
-    "joint",
-    "tail",
-)
+_CANONICAL: dict[str, tuple[str, ...]] = {  # key -> the values allowed, if not any text
+    "reasoning": (),
+    "no_reasoning": (),
+    "content": (),
+    "no_content": (),
+    "answer": (),
+    "head": (),
+    "call": (),
+    "empty_call": (),
+    "id": (),
+    "arguments": ("json", "python", "tokens"),
+    "param": (),
+    "param_string": (),
+    "param_json": (),
+    "param_joint": (),
+    "values": ("json", "python", "mixed", "members"),
+    "json": ("compact", *"12345678"),
+    "quote": ("'", '"'),
+    "keys": ("sorted",),
+    "joint": (),
+    "tail": (),
+    "end": (),
+}
 
 
 def _read(cls: type, entry: Mapping[str, object], where: str, required: tuple[str, ...]) -> dict[str, Any]:
@@ -245,7 +267,8 @@ def _value(key: str, annotation: str, value: object) -> object:
         for name, text in _mapping(value).items():
             if name not in _CANONICAL:
                 raise _Wrong(f"unknown key {name!r} (known are {', '.join(_CANONICAL)})")
-            _string(text)
+            if _string(text) not in _CANONICAL[name] and _CANONICAL[name]:
+                raise _Wrong(f"{name}: {text!r} is not one of {', '.join(_CANONICAL[name])}")
         return FrozenMap(cast(Mapping[str, str], value))
     if key == "template_markers":
         return tuple(_marker(m) for m in _sequence(value))
