@@ -317,6 +317,12 @@ def test_scalars_as_python_and_the_rest_as_json() -> None:
     assert written(canonical, message) == "f a=True b=None c=[true, null] d=1 e=True"
 
 
+def test_strings_with_odd_characters_have_a_form_of_their_own() -> None:
+    canonical = {"call": "{params}", "param": "<{key}>{value}", "param_odd": "<{key}>[{value}]", "odd": "<&"}
+    message = {"tool_calls": [call("f", {"a": "x", "b": "a<b", "c": ["<"]})]}
+    assert written(canonical, message) == '<a>x<b>[a<b]<c>["<"]'
+
+
 def test_tokens_stand_between_the_quotes_of_the_grammar() -> None:
     grammar = (Path(__file__).parent / "grammars" / "gemma4.lark").read_text(encoding="utf-8")
     canonical = {"call": "{name}{arguments}", "arguments": "tokens", "keys": "sorted"}
@@ -391,7 +397,8 @@ def refused(message: Any, parser: str, tools: Any = None, **options: Any) -> hp.
             {"tool_calls": [call("f", {"n": 5})]},
             "the type of the argument 'n' of call 0 ('f')",
         ),
-        ("hermes", {"tool_calls": [call("a b", {})]}, "call 0 ('a b')"),
+        ("hermes", {"tool_calls": [call("a b", {})]}, "the name of call 0 ('a b')"),
+        ("llama3_json", {"tool_calls": [call("a b", {})]}, "the name of call 0 ('a b')"),
     ],
 )
 def test_what_a_family_cannot_express_is_named(parser: str, message: Any, thing: str) -> None:
@@ -411,6 +418,12 @@ def test_a_type_can_be_told_with_the_tools() -> None:
     assert (
         refused(wrong, "qwen3_coder", blocks.TOOLS).thing
         == "the value of the argument 'city' of call 0 ('get_weather')"
+    )
+
+
+def test_a_reader_must_know_the_tools_of_calls_without_a_marker() -> None:
+    assert refused({"tool_calls": [WEATHER]}, "llama3_json", []).thing == (
+        "call 0 ('get_weather'), which is none of the tools"
     )
 
 

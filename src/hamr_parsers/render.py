@@ -410,8 +410,12 @@ class _Writer:
 
     def _param(self, key: str, value: Any, template: str) -> str:
         spelling = self.spelling
-        is_string = isinstance(value, str)
-        param = spelling.get("param_string" if is_string else "param_json") or spelling["param"]
+        if not isinstance(value, str):
+            param = spelling.get("param_json", spelling.get("param", ""))
+        elif "param_odd" in spelling and any(c in value for c in spelling.get("odd", "")):
+            param = spelling["param_odd"]
+        else:
+            param = spelling.get("param_string", spelling.get("param", ""))
         return _fill(param, key=key, value=self._value(value, param), type=_type(value))
 
     def _value(self, value: Any, param: str) -> str:
@@ -527,6 +531,8 @@ class _Check:
             return f"the id {call.id!r} of {where}", "pass `ids='make'`"
         bare = replace(call, arguments={}, id=None)
         if not self._survives(_Message(calls=[bare])):
+            if self._survives(_Message(calls=[replace(bare, name="f")])):
+                return f"the name of {where}", "use another name"
             filled = replace(call, arguments={"a": 1}, id=None)
             if call.arguments or not self._survives(_Message(calls=[filled])):
                 if self.tools is None:

@@ -128,7 +128,8 @@ class Family:
             `{arguments}`, all of them in one, or `{params}`, each as `param` says; `empty_call` is one without
             arguments, `id` an id for a call that has none (a text with the same fields).
             `param`, with `{key}`, `{value}` and `{type}` (its JSON type): one argument, `param_joint` between two;
-            `param_string` and `param_json` stand in for it where strings and other values are written differently.
+            `param_string` and `param_json` stand in for it where strings and other values are written differently,
+            `param_odd` for strings that hold a character of `odd`.
             `end`: behind everything that the message holds.
             How `{arguments}` are spelled says `arguments`: `json` (the default), `python` (`a=1, b='x'`) or
             `tokens` (bare keys, strings between the grammar's QUOTE). In a param a string is written as it is,
@@ -228,6 +229,8 @@ _CANONICAL: dict[str, tuple[str, ...]] = {  # key -> the values allowed, if not 
     "param": (),
     "param_string": (),
     "param_json": (),
+    "param_odd": (),
+    "odd": (),
     "param_joint": (),
     "values": ("json", "python", "mixed", "members"),
     "json": ("compact", *"12345678"),
