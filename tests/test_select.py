@@ -50,10 +50,6 @@ Qwen/QwQ-32B-Preview
 qwq:32b-fp16
 Groq/Llama-3-Groq-70B-Tool-Use
 XiaomiMiMo/MiMo-VL-7B-SFT
-HuggingFaceTB/SmolLM3-3B
-speakleash/Bielik-11B-v3.0-Instruct-GGUF
-RekaAI/reka-flash-3.1
-arcee-ai/Trinity-Nano-Preview
 TeichAI/Qwen3-14B-DeepSeek-v3.2-Speciale-Distill-GGUF
 """
 
@@ -160,7 +156,7 @@ deepseek-ai/DeepSeek-V2.5
 :latest
 """
 
-# Families that are known but not registered, some of them built on a model of a registered family.
+# Families with a name of their own, some of them built on a model of another family, or of its dialect.
 OTHERS = {
     "Salesforce/Llama-xLAM-2-70b-fc-r": "xlam",
     "Salesforce/Qwen-xLAM-32B-fc-r": "xlam",
@@ -197,6 +193,10 @@ OTHERS = {
     "functiongemma:270m": "functiongemma",
     "reedmayhew/gemma-4-claude-distill": "gemma4",
     "Kimi-K2-Instruct-0905": "kimi_k2",
+    "HuggingFaceTB/SmolLM3-3B": "smollm3",
+    "speakleash/Bielik-11B-v3.0-Instruct-GGUF": "bielik",
+    "RekaAI/reka-flash-3.1": "reka",
+    "arcee-ai/Trinity-Nano-Preview": "trinity",
 }
 
 
@@ -230,9 +230,10 @@ def test_an_unknown_name_is_no_guess(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "family"), OTHERS.items())
 def test_a_family_that_is_not_registered_is_named_and_not_replaced(name: str, family: str) -> None:
-    if family in {f.id for f in list_families()}:
-        pytest.skip("registered by now")
     found = resolve_parser(model=name)
+    if family in {f.id for f in list_families()}:
+        assert (found.parser, found.source) == (family, "model")
+        return
     assert (found.parser, found.source) == ("auto", "auto")
     assert f"looks like {family} (" in found.reason
     assert "which is not registered yet, so auto it is" in found.reason
@@ -443,7 +444,7 @@ def test_a_more_special_template_is_not_taken_for_a_common_one(template: str, fa
     [
         ("<|start_of_role|> <function=x> <parameter=k>", "qwen3_coder"),  # Granite 4.2
         ("truncate_history_thinking <function=x> <parameter=k>", "qwen3_coder"),  # Nemotron 3
-        ('<|function_output|> <tool_call>\\n{"name": "', "hermes"),  # Bielik
+        ('<|function_output|> <tool_call>\\n{"name": "', "bielik"),
         (
             '<|header_start|> {"name": function name, "parameters": x}',
             "llama3_json",
@@ -536,8 +537,8 @@ def test_reasons_are_one_sentence_that_says_what_decided() -> None:
         "tool_call_parser='hermes' was given; nothing overrides that."
     )
     assert resolve_parser(model="smollm3:3b").reason == (
-        "the model's name 'smollm3:3b' looks like smollm3 ('smollm3'), whose dialect hermes reads; parser= or a"
-        " chat template would override that."
+        "the model's name 'smollm3:3b' looks like smollm3 ('smollm3'); parser= or a chat template would override"
+        " that."
     )
 
 
@@ -560,7 +561,6 @@ def test_conflicts_are_reported() -> None:
     )
     for agreed in (
         {"parser": "qwen", "model": "Qwen/Qwen3-8B", "chat_template": HERMES_TEMPLATE},
-        {"parser": "hermes", "model": "smollm3"},
         {"model": "nemotron-3-nano", "chat_template": QWEN_XML_TEMPLATE},
         {"parser": "hermes", "model": "who-knows"},
     ):

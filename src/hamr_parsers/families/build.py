@@ -15,7 +15,7 @@ from typing import Any
 
 from ..engine.compiled import dump
 from ..engine.grammar import Grammar, compile_grammar
-from ..engine.watch import Openers, openers_of
+from ..engine.watch import Opener, Openers, openers_of
 from . import registry
 from .entry import Family
 from .prebuilt import FOLDER, FORMAT, INDEX, digest, source_digest, source_text
@@ -28,7 +28,7 @@ def build() -> dict[str, str]:
     root = Path(__file__).parent
     files: dict[str, str] = {}
     families: dict[str, Any] = {}
-    found = []
+    found: list[tuple[bool, list[Opener]]] = []
     for path in sorted(root.glob("*.toml")):
         if path.stem == "others":
             continue
@@ -43,11 +43,13 @@ def build() -> dict[str, str]:
             grammar = compile_grammar(source_text(source), f"build/{family.id}", registry.packaged_text)
             files[f"{name.removesuffix('.lark')}.json"] = _json({"digest": made, **dump(grammar)})
             openers = openers_of(family.id, grammar) if family.kind == "grammar" else []
-            found += openers
+            found.append((family.borrows, openers))
             known |= {"grammar": name, "source": made, "openers": openers}
         families[family.id] = known
     patterns = {}
-    for watched in (found, [opener for opener in found if not opener.herald]):
+    found.sort(key=lambda item: item[0])  # as in dialects.py
+    everything = [opener for _, openers in found for opener in openers]
+    for watched in (everything, [opener for opener in everything if not opener.herald]):
         patterns[digest(json.dumps(watched))] = Openers(watched, _never).pattern
     index = {"version": FORMAT, "patterns": patterns, "families": families}
     files[INDEX] = _json(index)

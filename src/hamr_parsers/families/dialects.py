@@ -101,7 +101,9 @@ def _text(family: Family) -> str:
 @lru_cache(maxsize=4)
 def _openers(generation: int, heralds: bool) -> Openers:
     """What is watched for of all families; with `heralds` also what only tells the family."""
-    found = [o for f in registry.list_families() if f.kind == "grammar" for o in family_openers(f)]
+    families = [f for f in registry.list_families() if f.kind == "grammar"]
+    families.sort(key=lambda f: f.borrows)  # of two with the same opener the first counts
+    found = [opener for family in families for opener in family_openers(family)]
     if not heralds:
         found = [opener for opener in found if not opener.herald]
     return Openers(found, _named, registry.prebuilt().pattern(found))

@@ -108,6 +108,8 @@ class Family:
             backslashes aside); the marker with the most characters of any family wins.
         bare: the format has no marker, so an unmarked object with a name and arguments is a call even if no
             tools are given.
+        borrows: where another family writes the same opener, it is that family's: a text of unknown family that begins
+            with it is read as that one.
         untyped: what a text value is if nothing is known about its type: a `string`, or `json` if it parses.
         reasoning: the format has reasoning blocks.
         always_reasoning: regular expressions, searched like `name_patterns`, of models whose prompt always
@@ -152,6 +154,7 @@ class Family:
     base_patterns: tuple[str, ...] = ()
     template_markers: tuple[tuple[str, ...], ...] = ()
     bare: bool = False
+    borrows: bool = False
     untyped: Literal["string", "json"] = "string"
     reasoning: bool = False
     always_reasoning: tuple[str, ...] = ()

@@ -38,9 +38,7 @@ FORCED_LIST: "["
 END_FORCED_LIST: "]"
 FORCED_SEPARATOR: ","
 """
-_FORCED_IN_REASONING: Final = (
-    "start_in_reasoning_forced: start_in_reasoning | THINK* REASONING? END_THINK forced start\n"
-)
+_FORCED_IN_REASONING: Final = "start_in_reasoning_forced: start_in_reasoning | {reasoned} forced start\n"
 
 
 def source_text(text: str) -> str:
@@ -49,11 +47,17 @@ def source_text(text: str) -> str:
     Constrained decoding writes bare JSON: a list of calls, one call, or the arguments alone, behind the
     reasoning where a family's models reason first.
     """
-    thinks = re.search(r"^think:", text, re.MULTILINE) or re.search(r"%import[^\n]*\bthink\b", text)
-    text += _FORCED.format(after_thinking=" | think forced start" if thinks else "")
-    if re.search(r"^start_in_reasoning:", text, re.MULTILINE):
-        text += _FORCED_IN_REASONING
-    return text
+    more = _FORCED.format(after_thinking=" | think forced start" if _has(text, "think") else "")
+    if _has(text, "start_in_reasoning"):
+        # a family whose reasoning is more than text has a rule for it
+        reasoned = "reasoned" if _has(text, "reasoned") else "THINK* REASONING? END_THINK"
+        more += _FORCED_IN_REASONING.format(reasoned=reasoned)
+    return text + more
+
+
+def _has(text: str, rule: str) -> bool:
+    """Whether a grammar defines or imports a rule of this name."""
+    return re.search(rf"^(?:{rule}:|%import[^\n]*\b{rule}\b)", text, re.MULTILINE) is not None
 
 
 def digest(*texts: str) -> str:
