@@ -16,7 +16,7 @@ from .grammar import GRAMMARS, Grammar, Markers, Rule, Tables
 
 __all__ = ["VERSION", "dump", "load"]
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the data's shape and of what the compiler makes of a grammar; data of another version is not read."""
 
 
@@ -43,6 +43,7 @@ def dump(grammar: Grammar) -> dict[str, Any]:
         "literals": grammar.literals,
         "until": {name: list(markers) for name, markers in grammar.until.items()},
         "openers": sorted(grammar.openers),
+        "bare_openers": sorted(grammar.bare_openers),
         "terminals": sorted(grammar.terminals),
         "spellings": grammar.spellings,
     }
@@ -73,6 +74,7 @@ def load(data: Mapping[str, Any], key: str) -> Grammar:
         literals=dict(data["literals"]),
         until={name: tuple(markers) for name, markers in data["until"].items()},
         openers=frozenset(data["openers"]),
+        bare_openers=frozenset(data["bare_openers"]),
         terminals=frozenset(data["terminals"]),
         spellings=dict(data["spellings"]),
     )

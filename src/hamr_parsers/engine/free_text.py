@@ -272,6 +272,8 @@ class FreeText(Between):
                 return -end
             # markup of the text itself, such as a message's header
             self._pass(node.path_to(terminal) or (), terminal, buf[pos:end])
+            if self._node is not None and self._node.text == "NOISE":
+                self._diagnose("noise", "no part of the answer follows", offset, self._base + end)
             return end
         return self._opener(terminal, buf, pos, end, in_code or bool(self._fence), final)
 
@@ -370,7 +372,7 @@ class FreeText(Between):
             if bare_json and (in_code or not self._place_for_bare()):
                 return -end
         self._open_start(terminal, self._base + pos, doubtful, quiet)
-        self._starts[-1].unopened = named and end - pos > 1
+        self._starts[-1].unopened = named and terminal in node.grammar.bare_openers
         self._pass(path, terminal, buf[pos:end])
         return end
 

@@ -10,6 +10,7 @@ Theory. A `.lark` file says in which order a family's parts may come. Its termin
   | word | meaning |
   |---|---|
   | CONTENT, REASONING | free text, given out as it comes |
+  | NOISE | free text that is no part of the answer, such as a tool's result that the model made up |
   | THINK, END_THINK | markers around reasoning (they have patterns) |
   | NAME, CALL_ID | the tool's name; the id that the model gives |
   | INDEXED_NAME | name and id in one, as `functions.NAME:3`: all of it is the id, up to the last colon it is the name |
@@ -22,7 +23,8 @@ Theory. A `.lark` file says in which order a family's parts may come. Its termin
   | END_TURN, ROLE | end-of-turn tokens; the header of somebody else's turn (they have patterns) |
   | END_TEXT | an end-of-turn token that text may hold as well (`</s>`): it counts where its line ends |
 
-A rule whose name ends in `call` is one call: it begins at its first terminal and ends where the rule does.
+A rule whose name ends in `call` is one call: it begins at its first terminal and ends where the rule does; if
+it begins with `bare_`, it is a call whose real opener was left out.
 One whose name ends in `member` is an argument that may hold others (arguments nested as tags): a KEY within
 it, in place of a value, makes an object of it, or an array where the schema or an `item` tag says so. A rule
 `stray` lists closers that may turn up without their openers: they are markup behind a call or alone on their
@@ -56,6 +58,7 @@ VOCABULARY = frozenset(
     [
         "CONTENT",
         "REASONING",
+        "NOISE",
         "NAME",
         "INDEXED_NAME",
         "DECLARED_NAME",
@@ -139,6 +142,7 @@ class Grammar:
         literals: terminal name -> its canonical spelling (the shortest that a regex allows).
         until: free text -> markers that end it out of turn.
         openers: terminals that begin a call.
+        bare_openers: those of a call whose real opener was left out (a rule named `bare_..._call`).
         terminals: all that the rules use.
         spellings: terminal name -> some of the texts that it matches.
         watch: the openers of other grammars that are watched for in free text.
@@ -150,6 +154,7 @@ class Grammar:
     literals: dict[str, str]
     until: dict[str, tuple[str, ...]]
     openers: frozenset[str]
+    bare_openers: frozenset[str]
     terminals: frozenset[str]
     spellings: dict[str, list[str]] = field(default_factory=dict)
     watch: Watch | None = None
@@ -318,7 +323,8 @@ def compile_grammar(text: str, key: str, resolve: Callable[[str], str] | None = 
         markers=Markers(sources),
         literals=literals,
         until=until,
-        openers=_openers(rules),
+        openers=_openers(rules, "call"),
+        bare_openers=_openers(rules, "call", "bare_"),
         terminals=frozenset(used),
         spellings=spellings,
     )
@@ -345,8 +351,8 @@ def _declare(text: str) -> str:
     return f"{text}\n%declare {' '.join(words)}\n" if words else text
 
 
-def _openers(rules: list[Any]) -> frozenset[str]:
-    """The terminals that can stand first in a rule that is a call."""
+def _openers(rules: list[Any], meaning: str, prefix: str = "") -> frozenset[str]:
+    """The terminals that can stand first in a rule of this meaning, whose name begins so."""
     first: dict[str, set[str]] = {}
     changed = True
     while changed:
@@ -359,7 +365,8 @@ def _openers(rules: list[Any]) -> frozenset[str]:
                 if not new <= mine:
                     mine |= new
                     changed = True
-    return frozenset(t for origin, terms in first.items() if _meaning(origin) == "call" for t in terms)
+    meant = (o for o in first if _meaning(o) == meaning and _plain(o).startswith(prefix))
+    return frozenset(t for origin in meant for t in first[origin])
 
 
 def _samples(parsed: Any) -> list[str]:

@@ -386,6 +386,7 @@ class Machine(FreeText):
             flow = self._flow
             if (
                 flow.begun
+                and flow is not self._noise
                 and node.begun is None
                 and not self._after_call
                 and self._settings.max_held > WINDOW

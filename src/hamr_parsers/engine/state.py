@@ -117,6 +117,7 @@ class State:
         "_nest",
         "_new_id",
         "_node",
+        "_noise",
         "_noted",
         "_owed",
         "_pend",
@@ -154,6 +155,7 @@ class State:
         self._new_id = id_factory or dialect.new_id
         self._content = Flow("content", collect)
         self._reasoning = Flow("reasoning", collect)
+        self._noise = Flow("markup", False)  # what is read and not given out
         inside = bool(starts_in_reasoning) and dialect.grammar is not None and dialect.grammar.has_reasoning
         self._flow = self._reasoning if inside else self._content
         self._may_reclassify = starts_in_reasoning is None
@@ -312,7 +314,8 @@ class State:
         self._push(flow, body)
 
     def _push(self, flow: Flow, text: str) -> None:
-        self._events.append(flow.event(text))
+        if flow is not self._noise:
+            self._events.append(flow.event(text))
         flow.pieces.append(text)
         if len(flow.pieces) > (MANY if flow.collect else 0):
             flow.compact()
@@ -353,6 +356,8 @@ class State:
         node = self._node
         inside = self._fed_channel == "reasoning" or (node is not None and node.text == "REASONING")
         flow = self._reasoning if inside else self._content
+        if node is not None and node.text == "NOISE":
+            flow = self._noise
         if flow is not self._flow:
             self._flow = flow
             flow.restart()

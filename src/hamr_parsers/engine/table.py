@@ -217,11 +217,13 @@ class Node:
 
     @cached_property
     def text(self) -> str | None:
-        """The free text that may stand here, "CONTENT" or "REASONING"; None between markers."""
+        """The free text that may stand here, "CONTENT", "REASONING" or "NOISE"; None between markers."""
         if self.shift("CONTENT") is not None:
             return "CONTENT"
         if self.shift("REASONING") is not None or self.entered_by == "REASONING":
             return "REASONING"
+        if self.shift("NOISE") is not None or self.entered_by == "NOISE":
+            return "NOISE"
         return None
 
     @cached_property

@@ -4,7 +4,7 @@ Theory. A model at times writes another family's dialect. Where a marker stands 
 grammar, the machine goes on as that grammar's dialect (see `_switch` in free_text.py). There are many families
 and their openers are the same for all, so they are one automaton, `Openers`, made once; a grammar's own view of
 it, `Watch`, leaves out what the grammar knows itself. The grammar's own markers are asked first (`FirstOf`): what
-it reads itself is never given to another.
+it reads itself is never given to another, but for markers of one character, such as the bracket of a list.
 
 Only markup is watched for, text with a bracket or a bar in it: words such as `functions.` stand in prose. A
 dialect that adopts others (auto) watches in addition for what else tells a family: its reasoning markers, its
@@ -136,6 +136,7 @@ class FirstOf:
     def match(self, text: str, pos: int, final: bool) -> tuple[str, int] | More | None:
         """As `Automaton.match`."""
         found = self._own.match(text, pos, final)
-        if found is not None or found is MORE:
+        if found is MORE or (found is not None and found[1] - pos > 1):
             return found
-        return self._watch.match(text, pos, final)
+        other = self._watch.match(text, pos, final)
+        return found if other is None else other
