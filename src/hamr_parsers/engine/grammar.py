@@ -202,6 +202,11 @@ class Grammar:
             if f"END_{n}" in self.markers and n != "THINK" and len(self.literals[n]) > 1
         )
 
+    @cached_property
+    def after_key(self) -> frozenset[int]:
+        """The states that a KEY leads to."""
+        return frozenset(a for row in self.tables.actions if isinstance(a := row.get("KEY"), int))
+
     def __deepcopy__(self, memo: object) -> Grammar:
         return self
 

@@ -92,7 +92,8 @@ class Moves(Values):
             back = node.back_to(terminal, call.depth)
             if back is None:
                 return self._skip_junk(buf, pos, final, end)
-            call.key = None  # a member that was begun and not named
+            if back.keys < node.keys:
+                call.key = None  # a member that was begun and has no value
             node = self._node = back
             path = node.path_to(terminal)
             self._diagnose("junk", "half a member", self._base + pos, self._base + pos)

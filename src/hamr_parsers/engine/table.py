@@ -192,6 +192,11 @@ class Node:
         return None
 
     @cached_property
+    def keys(self) -> int:
+        """How many members are open here that have their key."""
+        return sum(state in self.grammar.after_key for state in self.stack)
+
+    @cached_property
     def unwound(self) -> Node:
         """The innermost place around this one where content is legal, for when no closer leads there."""
         for size in range(len(self.stack), 0, -1):
@@ -266,8 +271,12 @@ class Node:
 
     @cached_property
     def tight_scan(self) -> Scan:
-        """Between markers: everything that may come, and the closer of an envelope that holds nothing."""
-        return self._scan((*self.reachable, f"END_{self.entered_by}", self.entered_by))
+        """Between markers: everything that may come, the closer of an envelope that holds nothing, and what may stand
+        where half a member was left out."""
+        over = (
+            n for n in self.grammar.until.get("VALUE", ()) if self.keys and self.back_to(n, 0) is not None
+        )
+        return self._scan((*self.reachable, f"END_{self.entered_by}", self.entered_by, *over))
 
     @cached_property
     def first_openers(self) -> dict[str, str]:
@@ -337,7 +346,9 @@ class Node:
         for n in others:
             if n in markers and n not in terminals:
                 parsed, ignore_case = markers[n]
-                terminals[n] = (_after_newline(parsed) if framed or n in until else parsed, ignore_case)
+                other = f"END_{n}"
+                newline = framed or n in until or other in until
+                terminals[n] = (_after_newline(parsed) if newline else parsed, ignore_case)
         automaton = Automaton(terminals)
         scan = _scan_of(automaton, automaton.prefix_pattern())
         # the hot path of values looks at what is not printable anyway
