@@ -71,6 +71,9 @@ internlm/Intern-S2
 openbmb/MiniCPM-V-4_6-int4
 ibm-granite/granite-4.2-8b
 arcee-ai/Trinity-Large-Thinking
+"""
+
+NEMOTRON_3 = """
 nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16
 nemotron-3-super:120b
 """
@@ -209,6 +212,7 @@ def lines(text: str) -> list[str]:
     [
         *((name, "hermes") for name in lines(HERMES)),
         *((name, "qwen3_coder") for name in lines(QWEN3_CODER)),
+        *((name, "nemotron_v3") for name in lines(NEMOTRON_3)),
         *((name, "llama3_json") for name in lines(LLAMA3)),
         *((name, "mistral") for name in lines(MISTRAL)),
         *((name, "openai") for name in lines(OPENAI)),
@@ -443,7 +447,7 @@ def test_a_more_special_template_is_not_taken_for_a_common_one(template: str, fa
     ("template", "parser"),
     [
         ("<|start_of_role|> <function=x> <parameter=k>", "qwen3_coder"),  # Granite 4.2
-        ("truncate_history_thinking <function=x> <parameter=k>", "qwen3_coder"),  # Nemotron 3
+        ("truncate_history_thinking <function=x> <parameter=k>", "nemotron_v3"),
         ('<|function_output|> <tool_call>\\n{"name": "', "bielik"),
         (
             '<|header_start|> {"name": function name, "parameters": x}',
@@ -561,7 +565,7 @@ def test_conflicts_are_reported() -> None:
     )
     for agreed in (
         {"parser": "qwen", "model": "Qwen/Qwen3-8B", "chat_template": HERMES_TEMPLATE},
-        {"model": "nemotron-3-nano", "chat_template": QWEN_XML_TEMPLATE},
+        {"model": "Qwen/Qwen3-Coder-30B-A3B-Instruct", "chat_template": QWEN_XML_TEMPLATE},
         {"parser": "hermes", "model": "who-knows"},
     ):
         assert resolve_parser(**agreed).conflicts == ()  # type: ignore[arg-type]
