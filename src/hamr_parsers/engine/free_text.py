@@ -388,7 +388,10 @@ class FreeText(Between):
         """An opener of another dialect: try it, as that dialect, and go back if it comes to nothing."""
         node = self._node
         assert node is not None and node.grammar.watch is not None
-        herald = node.grammar.watch.is_herald(terminal)
+        kind = node.grammar.watch.kind(terminal)
+        if kind == "end":
+            return self._foreign_end(buf, pos, end, final)
+        herald = kind == "herald"
         if not herald and not self._calls_allowed():
             return -end
         target: Dialect = node.grammar.watch.target(terminal, self._dialect.forced)
@@ -410,6 +413,21 @@ class FreeText(Between):
         if new < 0:
             self._go_home()
         return new
+
+    def _foreign_end(self, buf: str, pos: int, end: int, final: bool) -> int:
+        """An end-of-turn token of another family: markup where the text ends with it."""
+        blanks = BLANKS.match(buf, end, end + WINDOW)
+        assert blanks is not None
+        if blanks.end() < len(buf):
+            return -end
+        if not final:
+            self._wait = True
+            return -pos
+        self._take(buf[pos:end], "markup")
+        self._diagnose(
+            "foreign-end", f"{buf[pos:end]} ends no turn of this family", self._base + pos, self._base + end
+        )
+        return end
 
     def _place_for_bare(self) -> bool:
         """Whether a call without a marker may begin here: where an answer or line does, and in no JSON value."""
@@ -456,7 +474,7 @@ class FreeText(Between):
             return pos
         watch = node.grammar.watch
         if match is not None and watch is not None and match[0] in watch:
-            if watch.is_herald(match[0]):
+            if watch.kind(match[0]) != "call":
                 self._fail(self._base + pos)
                 return pos
             target: Dialect = watch.target(match[0], self._dialect.forced)

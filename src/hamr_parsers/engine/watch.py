@@ -4,11 +4,13 @@ Theory. A model at times writes another family's dialect. Where a marker stands 
 grammar, the machine goes on as that grammar's dialect (see `_switch` in free_text.py). There are many families
 and their openers are the same for all, so they are one automaton, `Openers`, made once; a grammar's own view of
 it, `Watch`, leaves out what the grammar knows itself. The grammar's own markers are asked first (`FirstOf`): what
-it reads itself is never given to another, but for markers of one character, such as the bracket of a list.
+it reads itself is never given to another, but for words and for markers of one character, such as the bracket of a
+list, which may be the beginning of another's markup.
 
-Only markup is watched for, text with a bracket or a bar in it: words such as `functions.` stand in prose. A
-dialect that adopts others (auto) watches in addition for what else tells a family: its reasoning markers, its
-message headers, its end of turn.
+Only markup is watched for, text with a bracket or a bar in it: words such as `functions.` stand in prose. Of other
+families' end-of-turn tokens one that ends the whole text is markup: whatever the gateway thought the model was, it
+let that through. A dialect that adopts others (auto) watches in addition for what else tells a family: its
+reasoning markers and message headers.
 """
 
 from __future__ import annotations
@@ -25,20 +27,24 @@ if TYPE_CHECKING:
 
 __all__ = ["FirstOf", "Opener", "Openers", "Watch", "openers_of"]
 
-_MARKUP: Final = re.compile(r"[<>\[\]|｜]")
+_MARKUP: Final = re.compile(r"[<>\[\]|｜]|.```")
 _DEPTH: Final = 3
 """Characters behind the first that the search looks at: enough to pass over most of what is no marker."""
 
 
 class Opener(NamedTuple):
-    """A marker of a family. `herald`: it begins no call, but tells the family."""
+    """A marker of a family: what others do with it is its `kind`.
+
+    `call`: it begins a call. `end`: it ends a turn, and is markup where it ends the whole text. `herald`: it does
+    neither, but tells the family.
+    """
 
     family: str
     marker: str
     regexp: str
     flags: str
     literal: str
-    herald: bool
+    kind: str
 
 
 def openers_of(family: str, grammar: Grammar) -> list[Opener]:
@@ -53,9 +59,14 @@ def openers_of(family: str, grammar: Grammar) -> list[Opener]:
             continue
         edge = start.shift(marker)
         if grammar.begins_call(marker):
-            found.append(Opener(family, marker, regexp, flags, literal, False))
-        elif edge is not None and marker not in ("END_TEXT", "ROLE") and "stray" not in edge.after:
-            found.append(Opener(family, marker, regexp, flags, literal, True))
+            kind = "call"
+        elif marker in ("END_TURN", "END_TEXT"):
+            kind = "end"
+        elif edge is not None and marker != "ROLE" and "stray" not in edge.after:
+            kind = "herald"
+        else:
+            continue
+        found.append(Opener(family, marker, regexp, flags, literal, kind))
     return found
 
 
@@ -96,6 +107,7 @@ class Watch:
 
     def __init__(self, openers: Openers, family: str, literals: Mapping[str, str]) -> None:
         self.openers = openers
+        self.literals = literals
         own = set(literals.values())
         self._hidden = frozenset(
             name for name, o in openers.by_name.items() if o.family == family or o.literal in own
@@ -104,9 +116,9 @@ class Watch:
     def __contains__(self, name: str) -> bool:
         return name in self.openers.by_name
 
-    def is_herald(self, name: str) -> bool:
-        """Whether a marker begins no call and only tells the family."""
-        return self.openers.by_name[name].herald
+    def kind(self, name: str) -> str:
+        """What is done with a marker: see `Opener`."""
+        return self.openers.by_name[name].kind
 
     def target(self, name: str, forced: bool) -> Any:
         """The dialect that a marker belongs to."""
@@ -126,17 +138,20 @@ class Watch:
 class FirstOf:
     """An automaton and a watch as one: what the first knows is not asked of the second."""
 
-    __slots__ = ("_own", "_watch", "first")
+    __slots__ = ("_own", "_watch", "_words", "first")
 
     def __init__(self, own: Automaton, watch: Watch) -> None:
         self._own = own
         self._watch = watch
         self.first = own.first + watch.first
+        self._words = frozenset(n for n in own.rank if not _MARKUP.search(watch.literals[n]))
 
     def match(self, text: str, pos: int, final: bool) -> tuple[str, int] | More | None:
         """As `Automaton.match`."""
         found = self._own.match(text, pos, final)
-        if found is MORE or (found is not None and found[1] - pos > 1):
+        if found is None:
+            return self._watch.match(text, pos, final)
+        if found is MORE or found[1] - pos > 1 and found[0] not in self._words:
             return found
         other = self._watch.match(text, pos, final)
-        return found if other is None else other
+        return found if other is None or (other is not MORE and other[1] <= found[1]) else other

@@ -49,7 +49,7 @@ def build() -> dict[str, str]:
     patterns = {}
     found.sort(key=lambda item: item[0])  # as in dialects.py
     everything = [opener for _, openers in found for opener in openers]
-    for watched in (everything, [opener for opener in everything if not opener.herald]):
+    for watched in (everything, [opener for opener in everything if opener.kind != "herald"]):
         patterns[digest(json.dumps(watched))] = Openers(watched, _never).pattern
     index = {"version": FORMAT, "patterns": patterns, "families": families}
     files[INDEX] = _json(index)

@@ -105,7 +105,7 @@ def _openers(generation: int, heralds: bool) -> Openers:
     families.sort(key=lambda f: f.borrows)  # of two with the same opener the first counts
     found = [opener for family in families for opener in family_openers(family)]
     if not heralds:
-        found = [opener for opener in found if not opener.herald]
+        found = [opener for opener in found if opener.kind != "herald"]
     return Openers(found, _named, registry.prebuilt().pattern(found))
 
 
