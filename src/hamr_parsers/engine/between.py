@@ -28,6 +28,7 @@ _NAME_SIZE: Final = 256
 STOPS: Final = {
     "NAME": re.compile(r"""[\s"'`<>{}\[\]()=,;|]"""),
     "KEY": re.compile(r"""[\n"'<>]"""),
+    "ATTRIBUTE": re.compile(r"""[\s"'<>]"""),  # a name in which markup is escaped
 }
 _JSON_START: Final = frozenset("{[\"'-0123456789ntfNTF")
 
@@ -89,7 +90,8 @@ class Between(Moves):
         assert edge is not None
         after = edge.target
         limit = min(len(buf), pos + _NAME_SIZE + 1)
-        stop = STOPS["KEY" if term == "KEY" else "NAME"].search(buf, pos, limit)
+        stops = "KEY" if term == "KEY" else "ATTRIBUTE" if node.grammar.entities else "NAME"
+        stop = STOPS[stops].search(buf, pos, limit)
         end = stop.start() if stop else limit
         ended = stop is not None
         found = after.tight_scan.find(buf, pos + 1, end, min(len(buf), end + 1), final)
@@ -114,7 +116,7 @@ class Between(Moves):
                 self._wait = True
                 return end
             return self._unexpected(buf, pos, final)
-        if not self._name(term, text, self._base + pos):
+        if not self._name(term, node.grammar.decode(text), self._base + pos):
             self._take(buf[pos:end], "name")
             self._fail(self._base + end)
             return end
@@ -151,6 +153,10 @@ class Between(Moves):
             call.call_id = text
             head, colon, tail = text.rpartition(":")
             call.name = (head if colon and tail.isdigit() else text).removeprefix("functions.")
+            tools = self._settings.tools
+            if text.isdigit() and tools is not None and len(tools.names) == 1:
+                (call.name,) = tools.names  # a counter without a name, and one tool only
+                return True
         else:
             call.name = text
         if text.isdigit():  # `[TOOL_CALLS] 42` is an answer

@@ -267,11 +267,15 @@ class FreeText(Between):
         edge = node.shift(terminal)
         if edge is not None and "stray" in edge.after:
             return self._stray_closer(terminal, buf, pos, end, final, in_code)
+        path = node.path_to(terminal) or ()
+        for t in path:  # a header ends the reasoning whose closer is missing
+            node = node.shift(t).target  # type: ignore[union-attr]
+        edge = node.shift(terminal)
         if terminal.startswith("END_") or (edge is not None and edge.target.text is not None):
             if in_code:
                 return -end
             # markup of the text itself, such as a message's header
-            self._pass(node.path_to(terminal) or (), terminal, buf[pos:end])
+            self._pass(path, terminal, buf[pos:end])
             if self._node is not None and self._node.text == "NOISE":
                 self._diagnose("noise", "no part of the answer follows", offset, self._base + end)
             return end

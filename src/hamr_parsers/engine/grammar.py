@@ -17,11 +17,15 @@ Theory. A `.lark` file says in which order a family's parts may come. Its termin
   | DECLARED_NAME | a name without a marker before it: a doubtful start; beside NAME: one that a tool has |
   | KEY, VALUE | an argument's name; its bare text, typed by the tool's schema |
   | STRING_VALUE, JSON_VALUE | the same where the text itself says that it is a string; that it is JSON |
+  | XML_VALUE | the same where the text holds the grammar's ENTITY for some characters |
   | JSON_CALL, BARE_JSON_CALL | a JSON object that holds name and arguments; the same without a marker before it |
   | JSON_ARGUMENTS, PY_ARGUMENTS | all arguments as one JSON value; as Python keyword arguments up to `)` |
   | TOKEN_ARGUMENTS | an object like JSON's, with bare keys, whose strings stand between two QUOTE markers |
   | END_TURN, ROLE | end-of-turn tokens; the header of somebody else's turn (they have patterns) |
   | END_TEXT | an end-of-turn token that text may hold as well (`</s>`): it counts where its line ends |
+
+A pattern ENTITY lists escapes of markup (`"&lt;" | "&amp;"`), which are decoded in an XML_VALUE, and in names
+and keys. It is no terminal of any rule.
 
 A rule whose name ends in `call` is one call: it begins at its first terminal and ends where the rule does; if
 it begins with `bare_`, it is a call whose real opener was left out.
@@ -67,6 +71,7 @@ VOCABULARY = frozenset(
         "VALUE",
         "STRING_VALUE",
         "JSON_VALUE",
+        "XML_VALUE",
         "JSON_CALL",
         "BARE_JSON_CALL",
         "JSON_ARGUMENTS",
@@ -80,6 +85,7 @@ STARTS: Final[tuple[str, ...]] = ("start", "start_in_reasoning", "start_forced",
 GRAMMARS: Final[dict[str, Grammar]] = {}
 """The compiled grammars by key, so that a pickled parser finds its own again."""
 
+_ENTITIES: Final = {"&lt;": "<", "&gt;": ">", "&amp;": "&", "&quot;": '"', "&apos;": "'"}
 _MEANING = re.compile(r"(?:[a-z0-9]+_)*(call|member|stray)")
 
 
@@ -145,6 +151,7 @@ class Grammar:
         bare_openers: those of a call whose real opener was left out (a rule named `bare_..._call`).
         terminals: all that the rules use.
         spellings: terminal name -> some of the texts that it matches.
+        entities: escapes of markup -> what they stand for.
         watch: the openers of other grammars that are watched for in free text.
     """
 
@@ -157,6 +164,7 @@ class Grammar:
     bare_openers: frozenset[str]
     terminals: frozenset[str]
     spellings: dict[str, list[str]] = field(default_factory=dict)
+    entities: dict[str, str] = field(default_factory=dict)
     watch: Watch | None = None
     nodes: dict[tuple[int, ...], Any] = field(default_factory=dict)
     automata: dict[tuple[str, ...], Automaton] = field(default_factory=dict)
@@ -182,6 +190,13 @@ class Grammar:
             and marker not in ("THINK", "ROLE")
             and start_node(self, False).shift(marker) is not None
         )
+
+    def decode(self, text: str) -> str:
+        """A name or key as it is meant: escapes of markup decoded."""
+        if not self.entities or "&" not in text:
+            return text
+        pattern = "|".join(map(re.escape, self.entities))
+        return re.sub(pattern, lambda m: self.entities[m[0]], text)
 
     @cached_property
     def has_reasoning(self) -> bool:
@@ -320,6 +335,15 @@ def compile_grammar(text: str, key: str, resolve: Callable[[str], str] | None = 
         if not isinstance(quote, PatternStr):
             raise GrammarError(f"grammar {key}: TOKEN_ARGUMENTS needs QUOTE, a string")
         literals["QUOTE"] = quote.value  # no marker: only the reader looks for it
+    entities = {}
+    if "ENTITY" in patterns:
+        parsed, _ = parse_pattern("ENTITY", patterns["ENTITY"].to_regexp())
+        for text in _samples(parsed):
+            if text not in _ENTITIES:
+                raise GrammarError(f"grammar {key}: {text!r} is none of the five entities of XML")
+            entities[text] = _ENTITIES[text]
+    elif "XML_VALUE" in used:
+        raise GrammarError(f"grammar {key}: XML_VALUE needs ENTITY")
     grammar = Grammar(
         key=key,
         tables=Tables(
@@ -332,6 +356,7 @@ def compile_grammar(text: str, key: str, resolve: Callable[[str], str] | None = 
         bare_openers=_openers(rules, "call", "bare_"),
         terminals=frozenset(used),
         spellings=spellings,
+        entities=entities,
     )
     _check(grammar)
     GRAMMARS[key] = grammar

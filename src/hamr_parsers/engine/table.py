@@ -27,7 +27,7 @@ __all__ = ["CAPTURES", "READERS", "TURN_ENDS", "VALUES", "Edge", "Node", "Scan",
 
 CAPTURES: Final = ("NAME", "INDEXED_NAME", "DECLARED_NAME", "CALL_ID", "KEY")
 READERS: Final = ("JSON_CALL", "BARE_JSON_CALL", "JSON_ARGUMENTS", "PY_ARGUMENTS", "TOKEN_ARGUMENTS")
-VALUES: Final = ("VALUE", "STRING_VALUE", "JSON_VALUE")
+VALUES: Final = ("VALUE", "STRING_VALUE", "JSON_VALUE", "XML_VALUE")
 _EMPTIES: Final = (*VALUES, "JSON_ARGUMENTS", "TOKEN_ARGUMENTS")  # what recovery may take as empty
 TURN_ENDS: Final = ("END_TURN", "END_TEXT", "ROLE")
 _NEVER = re.compile(r"(?!)")
@@ -329,7 +329,7 @@ class Node:
 
     @cached_property
     def value_scan(self) -> Scan:
-        """Within a value: its closers, what may interrupt it, and the openers that are counted.
+        """Within a value: its closers, what may interrupt it, the openers that are counted, entities if it has any.
 
         What stands in for a closer left out takes a newline before it as framing, whether the closer does or
         not; the others do where the closer does.
@@ -349,6 +349,8 @@ class Node:
                 other = f"END_{n}"
                 newline = framed or n in until or other in until
                 terminals[n] = (_after_newline(parsed) if newline else parsed, ignore_case)
+        if self.value == "XML_VALUE":
+            terminals["ENTITY"] = parse_pattern("ENTITY", "|".join(map(re.escape, self.grammar.entities)))
         automaton = Automaton(terminals)
         scan = _scan_of(automaton, automaton.prefix_pattern())
         # the hot path of values looks at what is not printable anyway

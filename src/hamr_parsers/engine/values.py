@@ -38,7 +38,7 @@ class Values(Claims):
         settings = self._settings
         kind = self._node.value if self._node is not None else "VALUE"
         schema = None
-        if kind == "VALUE" and tool is not None:
+        if kind in ("VALUE", "XML_VALUE") and tool is not None:
             schema = tool.at(tuple(call.path)) if call.path else tool.param(call.key)
         call.value = TextValue(
             schema,
@@ -75,6 +75,16 @@ class Values(Claims):
                     self._wait = True
                     return len(buf)
                 at += 1
+                continue
+            if isinstance(match, tuple) and match[0] == "ENTITY":
+                self._value_text(buf[pos:at], pos)
+                if self._phase != VALUE:
+                    return at
+                pos, at = at, match[1]
+                self._value_text(buf[pos:at], pos, node.grammar.decode(buf[pos:at]))
+                if self._phase != VALUE:
+                    return at
+                pos = at
                 continue
             if isinstance(match, tuple):
                 if (
@@ -265,7 +275,8 @@ class Values(Claims):
         self._phase = VALUE
         return pos
 
-    def _value_text(self, text: str, pos: int) -> None:
+    def _value_text(self, text: str, pos: int, meant: str | None = None) -> None:
+        """More of the value's text; `meant` is what it stands for, if that is something else."""
         if not text:
             return
         call = self._call
@@ -274,7 +285,7 @@ class Values(Claims):
         call.value_text = True
         value = call.value
         value.base = self._base + pos
-        value.feed(text)
+        value.feed(text if meant is None else meant)
         told = [item.end for item in value.out if isinstance(item, Diagnostic)]
         self._drain_value(value)
         if value.failed:  # nested too deeply, as it just told
