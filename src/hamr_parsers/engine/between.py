@@ -28,7 +28,7 @@ _NAME_SIZE: Final = 256
 STOPS: Final = {
     "NAME": re.compile(r"""[\s"'`<>{}\[\]()=,;|]"""),
     "KEY": re.compile(r"""[\n"'<>]"""),
-    "ATTRIBUTE": re.compile(r"""[\s"'<>]"""),  # a name in which markup is escaped
+    "ATTRIBUTE": re.compile(r"""[\s"']"""),  # a name in which quotes are escaped
 }
 _JSON_START: Final = frozenset("{[\"'-0123456789ntfNTF")
 

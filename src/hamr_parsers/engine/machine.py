@@ -477,13 +477,11 @@ class Machine(FreeText):
                 and self._announce()
             ):
                 break
-            start = self._starts[-1]
             if (
-                len(self._starts) == 1
-                and start.empty
-                and call is None
-                and not start.doubtful
+                call is None
                 and self._segments
+                and all(s.empty and not s.doubtful for s in self._starts)
+                and not any(s.failed for s in self._segments)
             ):
                 self._drop_claim()
                 break
