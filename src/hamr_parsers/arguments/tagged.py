@@ -457,6 +457,11 @@ class TextValue:
         return self._reader is not None and not self._rest and self._reader.in_string
 
     @property
+    def whole(self) -> bool:
+        """Whether an object or array was read to its end."""
+        return self._reader is not None and self._reader.done and not self._reader.cut
+
+    @property
     def failed(self) -> bool:
         """Whether an object or array was nested too deeply, so that its rest cannot be read."""
         return self._reader is not None and self._reader.done and self._reader.cut

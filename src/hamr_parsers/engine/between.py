@@ -28,8 +28,9 @@ _NAME_SIZE: Final = 256
 STOPS: Final = {
     "NAME": re.compile(r"""[\s"'`<>{}\[\]()=,;|]"""),
     "KEY": re.compile(r"""[\n"'<>]"""),
-    "ATTRIBUTE": re.compile(r"""[\s"']"""),  # a name in which quotes are escaped
+    "ATTRIBUTE": re.compile(r"""[\n"']"""),  # a name or key in which quotes are escaped
 }
+_FIRST_KEY: Final = re.compile(r"""\{\s{0,64}(?:["']([^"'\\]{0,256})(?:(["'])|\Z)|\Z)""")
 _JSON_START: Final = frozenset("{[\"'-0123456789ntfNTF")
 
 
@@ -67,6 +68,13 @@ class Between(Moves):
             # behind a bare name only a brace begins arguments: `[TOOL_CALLS]But then` does not
             plain = node.entered_by in CAPTURES or node.capture is not None or term != "JSON_ARGUMENTS"
             starts = "{" if plain else _JSON_START
+            if ch == "{" and self._call is not None and not self._call.name:
+                named = self._name_by_key(buf, pos, final)
+                if named is None:
+                    self._wait = True
+                    return pos
+                if not named:
+                    break
             if term == "PY_ARGUMENTS" or (term == "TOKEN_ARGUMENTS" and ch == "(") or ch in starts:
                 return self._begin_arguments(term, pos)
         capture = node.capture
@@ -90,7 +98,7 @@ class Between(Moves):
         assert edge is not None
         after = edge.target
         limit = min(len(buf), pos + _NAME_SIZE + 1)
-        stops = "KEY" if term == "KEY" else "ATTRIBUTE" if node.grammar.entities else "NAME"
+        stops = "ATTRIBUTE" if node.grammar.entities else "KEY" if term == "KEY" else "NAME"
         stop = STOPS[stops].search(buf, pos, limit)
         end = stop.start() if stop else limit
         ended = stop is not None
@@ -154,14 +162,31 @@ class Between(Moves):
             head, colon, tail = text.rpartition(":")
             call.name = (head if colon and tail.isdigit() else text).removeprefix("functions.")
             tools = self._settings.tools
-            if text.isdigit() and tools is not None and len(tools.names) == 1:
-                (call.name,) = tools.names  # a counter without a name, and one tool only
-                return True
+            if text.isdigit() and tools is not None and not tools.declared(text):
+                call.name = next(iter(tools.names)) if len(tools.names) == 1 else ""  # see `_name_by_key`
+                return bool(tools.names)
         else:
             call.name = text
         if text.isdigit():  # `[TOOL_CALLS] 42` is an answer
             return self._settings.tools is not None and bool(self._settings.tools.declared(text))
         return not any(s.doubtful for s in self._starts) or self._may_call(call.name)
+
+    def _name_by_key(self, buf: str, pos: int, final: bool) -> bool | None:
+        """A counter stands where the name should (`0`): is one tool the only one with a parameter as the first key?
+
+        None if more text must tell.
+        """
+        call, tools = self._call, self._settings.tools
+        assert call is not None
+        match = _FIRST_KEY.match(buf, pos)
+        if match is None or tools is None:
+            return False
+        if match[2] is None:
+            return False if final or match.end() < len(buf) else None
+        found = [name for name in tools.names if match[1] in tools.tool(name).parameter_names]
+        if len(found) == 1:
+            call.name = found[0]
+        return len(found) == 1
 
     def _meanings(self) -> frozenset[str]:
         assert self._node is not None

@@ -69,6 +69,7 @@ class OpenCall:
         "diagnostics",
         "framed",
         "index",
+        "inside",
         "key",
         "key_at",
         "keys",
@@ -80,6 +81,7 @@ class OpenCall:
         "recovered",
         "sealed",
         "source_id",
+        "unwraps",
         "value",
         "value_text",
     )
@@ -102,6 +104,10 @@ class OpenCall:
         self.framed = False  # a line break frames the current member's value
         self.value_text = False  # any of it was read
         self.value: TextValue | None = None
+        # whether the current value is an object that holds the arguments themselves (None: not known yet): then
+        # its first brace is not given out, nor its last
+        self.unwraps: bool | None = False
+        self.inside = False  # its first brace was read
         self.pieces: list[str] = [] if collect else Tally()
         self.diagnostics: list[Diagnostic] = []
         self.recovered = False
@@ -167,6 +173,13 @@ class OpenCall:
             bracket, self.members = self.levels.pop()
             return bracket
         return ""
+
+    def members_within(self, closer: str) -> int:
+        """How many members are open within the one that a closer names (`</key>`); -1 if it names none."""
+        name = closer.rpartition("/")[2].rstrip("> ")
+        if name not in self.path:
+            return -1
+        return self.path[::-1].index(name)
 
     def closing(self) -> str:
         """What closes everything that is open."""

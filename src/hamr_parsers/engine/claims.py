@@ -129,7 +129,7 @@ class Claims(State):
         call = self._call
         assert call is not None
         starts = self._starts
-        if any(s.doubtful for s in starts) and not self._may_call(call.name):
+        if not call.name or (any(s.doubtful for s in starts) and not self._may_call(call.name)):
             return False
         notes: list[Diagnostic] = []
         if starts:

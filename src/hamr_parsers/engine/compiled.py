@@ -46,6 +46,7 @@ def dump(grammar: Grammar) -> dict[str, Any]:
         "bare_openers": sorted(grammar.bare_openers),
         "terminals": sorted(grammar.terminals),
         "spellings": grammar.spellings,
+        **({"entities": grammar.entities} if grammar.entities else {}),
     }
 
 
@@ -77,6 +78,7 @@ def load(data: Mapping[str, Any], key: str) -> Grammar:
         bare_openers=frozenset(data["bare_openers"]),
         terminals=frozenset(data["terminals"]),
         spellings=dict(data["spellings"]),
+        entities=dict(data.get("entities", {})),
     )
     GRAMMARS[key] = grammar
     return grammar

@@ -19,12 +19,15 @@ from .boundary import WINDOW
 from .call import OpenCall
 from .flow import Flow
 from .state import BLANKS, FENCE, Dialect
-from .table import Node, start_node
+from .table import Node, Scan, start_node
+from .values import is_cut
 
 __all__ = ["FreeText"]
 
 _FENCE_LINE: Final = re.compile(r"(`*)([^`\n]{0,48})(\n?)")
 _LIST_OF_OBJECTS: Final = re.compile(r".\s*\{")
+_STUMP: Final = 8
+"""As many characters of a marker, where the text ends within it, are no accident."""
 _AROUND: Final = re.compile(r"""["']\s*:\s*(?:\[\s*)?\Z|[}\]]\s*,\s*\Z""")
 _FENCE_INFOS: Final = frozenset(("", "json", "tool_call", "tool_code"))
 
@@ -93,6 +96,11 @@ class FreeText(Between):
             match: Any = None
             if ch in scan.first:
                 match = scan.automaton.match(buf, here, final)
+                if match is None and final and self._is_stump(scan, buf, here):
+                    self._text(buf[pos:here])
+                    self._take(buf[here:], "markup")
+                    self._wait = True
+                    return len(buf)
             if match is None and ch not in "`{":
                 at = here + 1
                 continue
@@ -114,6 +122,15 @@ class FreeText(Between):
             if self._wait:
                 return pos
             at = max(-new, here + 1)  # plain text up to there
+
+    def _is_stump(self, scan: Scan, buf: str, pos: int) -> bool:
+        """Whether the text ends in the beginning of a marker that is no word, outside of code."""
+        return (
+            len(buf) - pos >= _STUMP
+            and not buf[pos].isalnum()
+            and is_cut(scan, None, buf, pos)
+            and not self._flow.code().in_code()
+        )
 
     def _after_first(self, new: int, buf: str, pos: int) -> int:
         """What `_opener` said of the answer's first character, as a position to go on at."""

@@ -413,7 +413,7 @@ class Machine(FreeText):
                     self._quick = self._reader
                     # STRING finds out by itself that it may be PLAIN
                     self._mode = OTHER if self._reader_term in ("PY_ARGUMENTS", "TOKEN_ARGUMENTS") else STRING
-            elif self._phase == VALUE and value is not None and call.key is None:
+            elif self._phase == VALUE and value is not None and call.key is None and not call.unwraps:
                 scan = node.value_scan
                 self._search = scan.search.search
                 self._trigger = scan.trigger

@@ -70,8 +70,14 @@ class Moves(Values):
         """A marker between markers, at `buf[pos:end]`."""
         node = self._node
         assert node is not None
-        path = () if node.shift(terminal) is not None else node.path_to(terminal)
         call = self._call
+        if call is not None and call.path and terminal.startswith("END_"):
+            for _ in range(call.members_within(buf[pos:end])):
+                if node.shift(terminal) is not None:
+                    self._mend((terminal,), pos)
+                    node = self._node
+                    assert node is not None
+        path = () if node.shift(terminal) is not None else node.path_to(terminal)
         start = self._starts[-1] if self._starts else None
         if (
             start is not None

@@ -328,6 +328,15 @@ class Node:
         return _scan_of(FirstOf(automaton, watch), "|".join(p for p in patterns if p))
 
     @cached_property
+    def framed(self) -> bool:
+        """Whether the closer of the value that begins here takes a newline before it as framing."""
+        edge = self.shift(self.value or "VALUE")
+        if edge is None:
+            return False
+        closers = (n for n in edge.target.accepts if n in self.grammar.markers)
+        return any("\n" in self.grammar.automaton((n,)).first for n in closers)
+
+    @cached_property
     def value_scan(self) -> Scan:
         """Within a value: its closers, what may interrupt it, the openers that are counted, entities if it has any.
 
@@ -339,15 +348,18 @@ class Node:
         assert edge is not None
         markers = self.grammar.markers
         closers = [n for n in edge.target.accepts if n in markers]
-        framed = any("\n" in self.grammar.automaton((n,)).first for n in closers)
         until = self.grammar.until.get(self.value, self.grammar.until.get("VALUE", ()))
         others = [*until, *self.grammar.counted, *TURN_ENDS]
-        terminals = {n: markers[n] for n in closers}
-        for n in others:
-            if n in markers and n not in terminals:
+        # of two that match the same text, as a closer of any element and that of the call, the first is meant
+        first = [n for n in until if n.startswith("END_") and n not in closers]
+        terminals = {}
+        for n in (*first, *closers, *others):
+            if n in closers:
+                terminals[n] = markers[n]
+            elif n in markers and n not in terminals:
                 parsed, ignore_case = markers[n]
                 other = f"END_{n}"
-                newline = framed or n in until or other in until
+                newline = self.framed or n in until or other in until
                 terminals[n] = (_after_newline(parsed) if newline else parsed, ignore_case)
         if self.value == "XML_VALUE":
             terminals["ENTITY"] = parse_pattern("ENTITY", "|".join(map(re.escape, self.grammar.entities)))

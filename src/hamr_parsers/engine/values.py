@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from ..arguments.schema import ParamSchema
 from ..arguments.tagged import TextValue
 from ..events import Diagnostic
 from .automaton import MAX_MARKER, MORE
@@ -23,6 +24,10 @@ from .table import TURN_ENDS, Node, Scan
 __all__ = ["Values", "is_cut"]
 
 _KEY: Final = re.compile(r"[\w.:-]{0,64}")
+# one parameter that holds all of them, as models write that were taught another way
+_WRAPPERS: Final = ("arguments", "input", "parameters", "properties")
+_FIRST_KEY: Final = re.compile(r'\s{0,32}(?:\{\s{0,32}(?:"([^"\\]{0,64})(?:(")|\Z)|\Z)|\Z)')
+_OBJECT: Final = ParamSchema(("object",))
 _LINE_END: Final = re.compile(r"(?:\r?\n?)\Z")
 
 
@@ -48,10 +53,36 @@ class Values(Claims):
         )
         call.value_text = False
         self._nest.clear()
+        call.unwraps = False
+        if call.key in _WRAPPERS and not call.keys and not call.path and tool is not None:
+            names = tool.parameter_names
+            call.unwraps = None if names and call.key not in names else False
+
+    def _unwraps(self, buf: str, pos: int, final: bool) -> bool | None:
+        """Whether the value is an object whose first key is a parameter of the tool; None if more text must tell."""
+        call = self._call
+        assert call is not None
+        match = _FIRST_KEY.match(buf, pos)
+        if match is None:
+            return False
+        if match[2] is None:
+            return None if match.end() == len(buf) and not final else False
+        return match[1] in self._tool(call.name).parameter_names
 
     def _value_phase(self, buf: str, pos: int, final: bool) -> int:
-        node = self._node
-        assert node is not None
+        node, call = self._node, self._call
+        assert node is not None and call is not None
+        if call.unwraps is None:
+            call.unwraps = self._unwraps(buf, pos, final)
+            if call.unwraps is None:
+                self._wait = True
+                return pos
+            if call.unwraps:
+                settings = self._settings
+                call.value = TextValue(_OBJECT, max_depth=settings.max_depth, max_held=settings.max_held)
+                call.inside = False
+                message = f"the parameter {call.key!r} holds the arguments"
+                self._diagnose("wrapped-arguments", message, call.key_at, call.key_at)
         scan = node.value_scan
         at = pos
         if scan.trigger and not final and buf.find(scan.trigger, pos) < 0:
@@ -134,9 +165,11 @@ class Values(Claims):
         assert call is not None and call.value is not None
         value, call.value = call.value, None
         self._at = offset
-        closing = value.cut()
+        closing = value.cut() or ""
         self._drain_value(value)
-        self._end_call(False, closing or "")
+        if call.unwraps:
+            closing = closing.removesuffix("}")  # the call's own closes it
+        self._end_call(False, closing)
 
     def _begun_value(self) -> bool:
         return self._call is not None and self._call.value_text
@@ -168,7 +201,10 @@ class Values(Claims):
                 nest[counted] = nest.get(counted, 0) + 1
             return verdict
         opener = terminal[4:]
-        if buf[at] not in "\r\n" and nest.get(f"{opener} in a line"):
+        if call.path and not nest.get(opener) and call.members_within(buf[at:end]) >= 0:
+            return True  # it names a member that is open
+        # where values are written without line breaks, openers on lines are not told apart
+        if (buf[at] not in "\r\n" or not node.framed) and nest.get(f"{opener} in a line"):
             opener += " in a line"
         if nest.get(opener):
             nest[opener] -= 1
@@ -291,6 +327,8 @@ class Values(Claims):
         if value.failed:  # nested too deeply, as it just told
             self._at = max(told, default=value.base)
             closing = value.cut() or ""
+            if call.unwraps:
+                closing = closing.removesuffix("}")
             call.value = None
             self._end_call(False, closing)
             assert self._node is not None
@@ -300,16 +338,37 @@ class Values(Claims):
             self._phase = JUNK
             self._in_call = True
 
-    def _drain_value(self, value: TextValue) -> None:
+    def _drain_value(self, value: TextValue, ended: bool = False) -> None:
         """Give out what a value has become, its key before its first character."""
         call = self._call
         assert call is not None
+        if call.unwraps:
+            self._unwrap(value, ended)
         if call.key is not None and any(isinstance(item, str) and item for item in value.out):
             if call.key in call.keys and not call.path:
                 self._diagnose("duplicate-key", f"the key {call.key!r} comes twice", call.key_at, call.key_at)
             call.keys.add(call.key)
             value.out.insert(0, call.opening())
         self._drain(value)
+
+    def _unwrap(self, value: TextValue, ended: bool) -> None:
+        """The arguments' own braces are written like those of any call; the value's are left out."""
+        call = self._call
+        assert call is not None
+        out = value.out
+        if value.whole or ended:
+            last = next((i for i in reversed(range(len(out))) if isinstance(out[i], str) and out[i]), None)
+            if last is not None:
+                out[last] = str(out[last]).removesuffix("}")
+        for i, item in enumerate(out):
+            if isinstance(item, str) and item:
+                text = item if call.inside else item[1:]
+                call.inside = True
+                if not call.members:
+                    text = text.lstrip()
+                    if text:
+                        text, call.members, call.key = "{" + text, 1, None
+                out[i] = text
 
     def _end_value(self) -> None:
         """The model wrote the value's end (or left out value and end)."""
@@ -320,7 +379,7 @@ class Values(Claims):
             call.key = None
             return
         value.finish()
-        self._drain_value(value)
+        self._drain_value(value, True)
 
 
 def is_cut(scan: Scan, match: Any, buf: str, pos: int) -> bool:
