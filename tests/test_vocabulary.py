@@ -1,8 +1,8 @@
 # ruff: noqa: E501 - the samples are texts as models write them
-"""The grammars' vocabulary is enough for the formats to come: grammars that no family registers read their samples.
+"""The grammars' vocabulary is enough for the formats: grammars read their samples, without a family around them.
 
-Each grammar of `grammars/` is compiled and driven directly. A format that needed more than its grammar file would need
-another engine.
+Each is compiled and driven directly; those that no family registers stand in `grammars/`. A format that needed more than
+its grammar file would need another engine.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from hamr_parsers.events import (
     ToolCallEnd,
     ToolCallStart,
 )
+from hamr_parsers.families import registry
 from hamr_parsers.tools import ToolSet
 
 GRAMMARS = Path(__file__).parent / "grammars"
@@ -57,7 +58,9 @@ TOOLS: dict[str, dict[str, Any]] = {
 
 @lru_cache
 def grammar(name: str) -> Grammar:
-    return compile_grammar((GRAMMARS / f"{name}.lark").read_text(encoding="utf-8"), f"tests/{name}")
+    path = GRAMMARS / f"{name}.lark"
+    text = path.read_text(encoding="utf-8") if path.exists() else registry.packaged_text(path.name)
+    return compile_grammar(text, f"tests/{name}", registry.packaged_text)
 
 
 class Case(NamedTuple):
