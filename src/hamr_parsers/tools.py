@@ -75,6 +75,20 @@ class ToolSet:
         """The tool of this name, or None."""
         return self._tools.get(name)
 
+    def meant(self, name: str) -> str | None:
+        """The declared tool that a name means: itself, or what stands behind a prefix that the model put before it
+        (`functions.f`, `f.f`), or half of what it wrote twice (`ff`); None if none is."""
+        tools = self._tools
+        if name in tools:
+            return name
+        rest = name[:512]
+        while rest:
+            rest = rest.partition(".")[2]
+            if rest in tools:
+                return rest
+        half = name[: len(name) // 2]
+        return half if half + half == name and half in tools else None
+
     def nearest(self, name: str) -> str | None:
         """The declared name that is most like `name`, or None if none is: what an undeclared name may have meant."""
         name = name[:256]

@@ -171,7 +171,9 @@ class PythonArgumentsReader:
         schema: the tool: names for positional arguments, and types.
         closer: the character that ends the arguments.
         coerce: strings whose parameter is not a string are typed by the schema, as bare text is
-            (`days="2"`), for dialects that quote every value.
+            (`days="2"`).
+        unions: that goes also for parameters that may be a string beside another type, as in dialects that quote
+            every value.
         max_held: characters; if more cannot be given out, the call ends, cut.
 
     The attributes and methods are those of every reader: `feed`, `fast`, `out`, `done`, `cut`, `closing`, `base`,
@@ -222,6 +224,7 @@ class PythonArgumentsReader:
         "_text_value",
         "_triple",
         "_undecided",
+        "_unions",
         "base",
         "closing",
         "cut",
@@ -238,6 +241,7 @@ class PythonArgumentsReader:
         closer: str = ")",
         *,
         coerce: bool = False,
+        unions: bool = True,
         max_held: int = 1 << 20,
     ) -> None:
         self.out: list[str | Diagnostic] = []
@@ -252,6 +256,7 @@ class PythonArgumentsReader:
         self._schema = schema
         self._closer = closer
         self._coerce = coerce
+        self._unions = unions
         self._max_held = max_held
         self._since = -1  # where what is held begins
         self._at = 0
@@ -994,7 +999,7 @@ class PythonArgumentsReader:
         if (
             self._coerce
             and param is not None
-            and not param.only_string
+            and not (param.only_string if self._unions else param.may_be_string)
             and self._stack[-1].kind in (_ARGS, _MERGED)
         ):
             self._text_value = TextValue(param, max_depth=self._max_depth, max_held=self._max_held)
@@ -1299,6 +1304,9 @@ class PythonArgumentsReader:
         marker = self._marker(text, at, final)
         if marker is None or marker:
             return marker
+        name = _NAME_RUN.match(text, at, limit) if final and limit == len(text) else None
+        if name is not None and _skip(text, name.end(), limit) >= limit:
+            return True  # the text ends within a name
         return _names_argument(text, at, limit, full, self._colons)
 
 

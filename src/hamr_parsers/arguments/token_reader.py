@@ -92,6 +92,7 @@ class TokenArgumentsReader:
         boundary: knows the markers that may end the call although its closer is missing; None: there are none.
         max_depth: of nested brackets, the outer one included; beyond it the call ends, cut.
         schema: the tool: types of bare values, and the name of an argument without key.
+        coerce: what stands between quote tokens is typed by the schema, for dialects that quote every value.
         max_held: characters; if more of a key, or of blanks, cannot be given out, the call ends, cut.
 
     The attributes and methods are those of every reader: `feed`, `fast`, `out`, `done`, `cut`, `closing`, `base`,
@@ -101,9 +102,9 @@ class TokenArgumentsReader:
     node = None  # no interned lexical nodes here: the engine asks `fast` about every chunk
 
     __slots__ = (
-        "_begun", "_boundary", "_first", "_in_key", "_item", "_key", "_key_at", "_length", "_levels", "_max_depth",
-        "_max_held", "_nest", "_path", "_patterns", "_quote", "_quoted", "_raw", "_schema", "_state", "_typed",
-        "base", "closing", "cut", "done", "out", "recovered",
+        "_begun", "_boundary", "_coerce", "_first", "_in_key", "_item", "_key", "_key_at", "_length", "_levels",
+        "_max_depth", "_max_held", "_nest", "_path", "_patterns", "_quote", "_quoted", "_raw", "_schema", "_state",
+        "_typed", "base", "closing", "cut", "done", "out", "recovered",
     )  # fmt: skip
 
     def __init__(
@@ -113,6 +114,8 @@ class TokenArgumentsReader:
         max_depth: int = 200,
         schema: ToolSchema | None = None,
         max_held: int = 1 << 20,
+        *,
+        coerce: bool = False,
     ) -> None:
         self.out: list[str | Diagnostic] = []
         self.done = self.cut = self.recovered = False
@@ -125,6 +128,7 @@ class TokenArgumentsReader:
         self._max_depth = max_depth
         self._max_held = max_held
         self._schema = schema
+        self._coerce = coerce
         self._state = _START
         self._levels: list[_Level] = []
         self._path: list[str] = []  # a key for each level that has given something out
@@ -148,7 +152,7 @@ class TokenArgumentsReader:
 
     def fast(self, chunk: str) -> str | None:
         """What to give out for `chunk` if it lies within a string; None if `feed` must take it."""
-        if self._state != _STRING or self._in_key or self._quote[0] in chunk:
+        if self._state != _STRING or self._in_key or self._typed is not None or self._quote[0] in chunk:
             return None
         return chunk if chunk.isprintable() and '"' not in chunk and "\\" not in chunk else escape(chunk)
 
@@ -491,7 +495,12 @@ class TokenArgumentsReader:
         if not token and not key:
             self._tell("missing-quote", "an ordinary quote in place of the quote token", pos, pos + 1)
         if not key:
-            self._emit('"')
+            param = self._param() if token and self._coerce else None
+            if param is None or param.only_string:
+                self._emit('"')
+            else:
+                self._typed = TextValue(param, max_depth=self._max_depth, max_held=self._max_held)
+                self._begun = False
         self._state = _STRING if token else _QUOTED
         return pos + (len(self._quote) if token else 1)
 
@@ -506,6 +515,8 @@ class TokenArgumentsReader:
         if self._in_key:
             self._set_key(f'"{self._release()}"')
             self._state = _COLON
+        elif self._typed is not None:
+            self._finish_bare()
         else:
             self.out.append('"')
             self._state = _AFTER
@@ -520,6 +531,11 @@ class TokenArgumentsReader:
             if at == pos:
                 return -1
         if at > pos:
+            if self._typed is not None:
+                self._typed.base = self.base + pos
+                self._typed.feed(text[pos:at])
+                self._drain()
+                return at
             return self._content(escape(text[pos:at]), pos, at - pos)
         return self._end_string(at + len(quote))
 

@@ -14,12 +14,12 @@ from ..arguments.json_call import JsonCallReader
 from ..arguments.object_reader import ObjectReader
 from ..arguments.python_reader import PythonArgumentsReader
 from ..arguments.token_reader import TokenArgumentsReader
-from .automaton import MORE
+from .automaton import MAX_MARKER, MORE
 from .boundary import boundary
 from .call import OpenCall
 from .moves import Moves
 from .state import BLANKS, CAPTURE, JUNK, READER, TIGHT
-from .table import CAPTURES
+from .table import CAPTURES, Scan
 from .values import is_cut
 
 __all__ = ["Between"]
@@ -31,6 +31,7 @@ STOPS: Final = {
     "ATTRIBUTE": re.compile(r"""[\n"']"""),  # a name or key in which quotes are escaped
 }
 _FIRST_KEY: Final = re.compile(r"""\{\s{0,64}(?:["']([^"'\\]{0,256})(?:(["'])|\Z)|\Z)""")
+_WORD: Final = re.compile(r"\w")
 _JSON_START: Final = frozenset("{[\"'-0123456789ntfNTF")
 
 
@@ -82,7 +83,9 @@ class Between(Moves):
             # a name behind its block's opener is no start of its own: where it fails, so does the block
             named = capture in node.grammar.openers and (capture == "DECLARED_NAME" or not self._starts)
             if self._call is None and named:
-                self._open_start(capture, self._base + pos, capture == "DECLARED_NAME")
+                # in an envelope that a call has proven, a further name is as good as that one
+                doubtful = capture == "DECLARED_NAME" and bool(self._starts)
+                self._open_start(capture, self._base + pos, doubtful)
             self._begin_capture(capture)
             return pos
         return self._unexpected(buf, pos, final)
@@ -102,7 +105,7 @@ class Between(Moves):
         stop = STOPS[stops].search(buf, pos, limit)
         end = stop.start() if stop else limit
         ended = stop is not None
-        found = after.tight_scan.find(buf, pos + 1, end, min(len(buf), end + 1), final)
+        found = self._in_name(after.tight_scan, buf, pos + 1, end, final)
         if found is not None:
             if found[1] is MORE:
                 self._wait = True
@@ -135,10 +138,22 @@ class Between(Moves):
         self._enter()
         return end
 
+    @staticmethod
+    def _in_name(scan: Scan, buf: str, at: int, last: int, final: bool) -> tuple[int, Any] | None:
+        """The first marker that ends a name, at `last` at the latest. One that begins with a letter does not within a
+        word: `json` in `parse_json` is a part of the name."""
+        limit = min(len(buf), last + MAX_MARKER)
+        while (found := scan.find(buf, at, last, limit, final)) is not None:
+            at = found[0]
+            if not (_WORD.match(buf[at]) and _WORD.match(buf[at - 1])):
+                return found
+            at += 1
+        return None
+
     def _is_known(self, name: str) -> bool:
         """Whether a name that nothing but the end of the text ends is whole: it is that of a tool."""
         tools = self._settings.tools
-        return tools is not None and bool(tools.declared(name))
+        return tools is not None and tools.meant(name) is not None
 
     def _name(self, term: str, text: str, offset: int) -> bool:
         """A capture is complete. False: a doubtful start that may not call this name."""
@@ -236,7 +251,12 @@ class Between(Moves):
                 )
             elif term == "TOKEN_ARGUMENTS":
                 self._reader = TokenArgumentsReader(
-                    node.grammar.literals["QUOTE"], limit, settings.max_depth, tool, settings.max_held
+                    node.grammar.literals["QUOTE"],
+                    limit,
+                    settings.max_depth,
+                    tool,
+                    settings.max_held,
+                    coerce=self._dialect.quoted,
                 )
             else:
                 self._reader = PythonArgumentsReader(
@@ -244,6 +264,7 @@ class Between(Moves):
                     max_depth=settings.max_depth,
                     schema=tool,
                     coerce=True,
+                    unions=self._dialect.quoted,
                     max_held=settings.max_held,
                 )
         self._phase = READER

@@ -107,14 +107,19 @@ class Claims(State):
             return True
         reader = self._reader
         bare = self._dialect.bare and self._reader_term == "BARE_JSON_CALL"
-        if settings.recovery == "strict" and not bare:
+        native = any(s.native for s in self._starts)
+        if settings.recovery == "strict" and not (bare or native):
             return False
         if settings.tools is None:
-            return bare and reader is not None and bool(reader.has_arguments)
-        return bool(settings.tools.declared(name))
+            return native or (bare and reader is not None and bool(reader.has_arguments))
+        return settings.tools.meant(name) is not None
 
     def _may_doubt(self, bare_json: bool) -> bool:
-        """Whether any doubtful start can succeed at all; if not, it is text at once."""
+        """Whether any doubtful start can succeed at all; if not, it is text at once.
+
+        Args:
+            bare_json: it is one that families without markers write by nature.
+        """
         settings = self._settings
         if settings.recovery == "lenient":
             return True
@@ -155,6 +160,12 @@ class Claims(State):
         if not self._content.begun:
             self._drop_blanks(self._content)
         self._may_reclassify = False
+        tools = self._settings.tools
+        meant = tools.meant(call.name) if tools is not None else None
+        if meant is not None and meant != call.name:
+            message = f"the tool {meant!r} was called {call.name!r}"
+            notes.append(Diagnostic("renamed-tool", message, call.at, call.at))
+            call.name = meant
         call.index = self._index
         ident = call.call_id
         repeated = ident is not None and ident in self._ids
@@ -170,8 +181,7 @@ class Claims(State):
             self._report(note)
         if repeated:
             self._diagnose("repeated-id", f"the id {call.source_id!r} was used before", call.at, call.at)
-        tools = self._settings.tools
-        if tools is not None and not tools.declared(call.name):
+        if tools is not None and meant is None:
             self._diagnose("undeclared-tool", f"no tool {call.name!r} was declared", call.at, call.at)
         return True
 

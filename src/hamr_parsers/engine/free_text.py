@@ -28,6 +28,11 @@ _FENCE_LINE: Final = re.compile(r"(`*)([^`\n]{0,48})(\n?)")
 _LIST_OF_OBJECTS: Final = re.compile(r".\s*\{")
 _STUMP: Final = 8
 """As many characters of a marker, where the text ends within it, are no accident."""
+# a name, its parenthesis, and what may stand behind it; every part may be missing at the end of the text
+_PY_CALL: Final = re.compile(
+    r"([^\W\d][\w.\-]{0,255})?+\s{0,8}+(\()?+\s{0,64}+([^\W\d]\w{0,63}+\s{0,8}+)?+(\)|=(?=[^=]))?+=?"
+)
+_WORD: Final = re.compile(r"\w")
 _AROUND: Final = re.compile(r"""["']\s*:\s*(?:\[\s*)?\Z|[}\]]\s*,\s*\Z""")
 _FENCE_INFOS: Final = frozenset(("", "json", "tool_call", "tool_code"))
 
@@ -55,8 +60,7 @@ class FreeText(Between):
         self._after_json = False
         flow = self._flow
         if (
-            not flow.begun
-            and not self._after_call
+            (node.lists_calls if self._after_call else not flow.begun)
             and "JSON_CALL" not in node.readers
             and (node.capture == "DECLARED_NAME" or node.first_openers)
         ):
@@ -67,7 +71,9 @@ class FreeText(Between):
                 return blanks.end()
             if self._calls_allowed() and self._may_doubt(False) and flow is self._content:
                 opener = node.first_openers.get(buf[pos])
-                longer = node.text_scan.automaton.match(buf, pos, final) if opener is not None else None
+                longer = None
+                if opener is not None or buf[pos] in node.text_scan.first:
+                    longer = node.text_scan.automaton.match(buf, pos, final)
                 if longer is MORE:
                     self._wait = True
                     return pos
@@ -75,11 +81,7 @@ class FreeText(Between):
                     opener = None
                 if opener is not None and not _LIST_OF_OBJECTS.match(buf, pos):
                     return self._after_first(self._opener(opener, buf, pos, pos + 1, False, final), buf, pos)
-                if (
-                    node.capture
-                    and not STOPS["NAME"].match(buf, pos)
-                    and buf[pos] not in node.text_scan.first
-                ):
+                if node.capture and longer is None and not STOPS["NAME"].match(buf, pos):
                     self._open_start("DECLARED_NAME", self._base + pos, True)
                     self._begin_capture("DECLARED_NAME")
                     return pos
@@ -160,7 +162,7 @@ class FreeText(Between):
                 self._wait = True
                 return -pos
             return -line.end(1)
-        if not self._may_doubt(True) or not self._calls_allowed() or self._flow is self._reasoning:
+        if not self._may_doubt(True) or not self._calls_allowed() or self._flow is not self._content:
             return -line.end(1)
         self._open_start("FENCE", self._base + pos, True, fence=run)
         self._take(line[1], "markup")
@@ -192,9 +194,9 @@ class FreeText(Between):
         if match is None or match[1] is None:
             return -pos - 1
         if bare:
-            if not self._may_doubt(True) or self._flow is self._reasoning:
+            if not self._may_doubt(True) or self._flow is not self._content:
                 return -pos - 1
-            if self._flow.code().in_code() or not self._place_for_bare():
+            if self._in_code() or not self._place_for_bare():
                 return -pos - 1
         self._open_start(term, self._base + pos, bare, quiet=True)
         self._starts[-1].unopened = bare and not self._dialect.bare
@@ -229,7 +231,7 @@ class FreeText(Between):
         """A marker in free text."""
         node, flow = self._node, self._flow
         assert node is not None
-        in_code = flow.code().in_code()
+        in_code = self._in_code()
         offset = self._base + pos
         if terminal == "END_TURN" or terminal == "END_TEXT":
             if in_code or terminal == "END_TEXT":
@@ -293,8 +295,7 @@ class FreeText(Between):
                 return -end
             # markup of the text itself, such as a message's header
             self._pass(path, terminal, buf[pos:end])
-            if self._node is not None and self._node.text == "NOISE":
-                self._diagnose("noise", "no part of the answer follows", offset, self._base + end)
+            self._note_noise(offset, self._base + end)
             return end
         return self._opener(terminal, buf, pos, end, in_code or bool(self._fence), final)
 
@@ -374,6 +375,7 @@ class FreeText(Between):
         quiet = terminal == "SEPARATOR"
         bare_json = "BARE_JSON_CALL" in probe.accepts
         named = probe.capture == "DECLARED_NAME"
+        native = False
         if end - pos == 1 and (bare_json or named or "JSON_CALL" in probe.accepts):
             follow = BLANKS.match(buf, end, end + WINDOW)
             assert follow is not None
@@ -381,21 +383,48 @@ class FreeText(Between):
                 self._wait = True
                 return -pos
             ch = buf[follow.end() : follow.end() + 1]
-            named = named and not self._flow.begun and bool(ch) and ch != "{" and not STOPS["NAME"].match(ch)
+            if named and probe.lists_calls and ch != "{":
+                listed = self._lists_call(buf, follow.end(), final)
+                if listed is None:
+                    self._wait = True
+                    return -pos
+                named = listed and not in_code and self._place_for_bare()
+                native = named and self._dialect.bare and not self._flow.begun
+            else:
+                named = (
+                    named and not self._flow.begun and bool(ch) and ch != "{" and not STOPS["NAME"].match(ch)
+                )
             if ch != "{" and not named:
                 return -end
             bare_json = bare_json and ch == "{"
+        elif named and in_code and _WORD.match(buf, pos):
+            return -end  # a word is hardly a marker
         doubtful = in_code or self._home is not None or named or (bare_json and not quiet)
         if doubtful:
-            if not self._may_doubt(bare_json) or self._flow is self._reasoning:
+            if not self._may_doubt(bare_json or native) or self._flow is not self._content:
                 self._owe(terminal, named)
                 return -end
             if bare_json and (in_code or not self._place_for_bare()):
                 return -end
         self._open_start(terminal, self._base + pos, doubtful, quiet)
         self._starts[-1].unopened = named and terminal in node.grammar.bare_openers
+        self._starts[-1].native = native
         self._pass(path, terminal, buf[pos:end])
         return end
+
+    def _lists_call(self, buf: str, pos: int, final: bool) -> bool | None:
+        """Whether a Python call stands at `buf[pos]`, first in a list without a marker; None if more text must tell.
+
+        A declared name is enough; where no tools are known the parenthesis must hold nothing, or a named argument.
+        """
+        tools = self._settings.tools
+        match = _PY_CALL.match(buf, pos)
+        assert match is not None
+        if match[1] and match[2] and tools is not None and self._settings.recovery != "lenient":
+            return tools.meant(match[1]) is not None
+        if match.end() == len(buf) and not final and match[4] is None:
+            return None
+        return match[1] is not None and match[2] is not None and match[4] is not None
 
     def _pass(self, path: tuple[str, ...], terminal: str, marker: str) -> None:
         """Follow the table over what the model may leave out, and over the marker."""
@@ -506,12 +535,25 @@ class FreeText(Between):
         if match is not None and not match[0].startswith(("END_", "THINK", "ROLE")):
             path = node.path_to(match[0])
             probe = node.shift(match[0])
-            bare = probe is not None and "BARE_JSON_CALL" in probe.target.accepts
-            if path is not None and (not bare or self._capture in _FENCE_INFOS):
+            word = match[1] - pos == 1 or _WORD.match(buf, pos) is not None
+            bare = probe is not None and (word or "BARE_JSON_CALL" in probe.target.accepts)
+            listed: bool | None = True
+            if probe is not None and probe.target.lists_calls and match[1] - pos == 1:
+                behind = BLANKS.match(buf, match[1], match[1] + WINDOW)
+                assert behind is not None
+                listed = buf.startswith("{", behind.end()) or self._lists_call(buf, behind.end(), final)
+                if listed is None:
+                    self._wait = True
+                    return pos
+                start.native = self._dialect.bare and not start.flow.begun
+            if path is not None and listed and (not bare or self._capture in _FENCE_INFOS):
                 self._pass(path, match[0], buf[pos : match[1]])
                 return match[1]
         if buf[pos] == "{" and node.readers and self._capture in _FENCE_INFOS:
             self._begin_reader(node.readers[0])
+            return pos
+        if node.lists_calls and self._capture in _FENCE_INFOS and not STOPS["NAME"].match(buf, pos):
+            self._begin_capture("DECLARED_NAME")
             return pos
         self._fail(self._base + pos)
         return pos

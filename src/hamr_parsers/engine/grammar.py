@@ -185,11 +185,10 @@ class Grammar:
         """Whether a call may begin with this marker in free text."""
         from .table import start_node
 
-        return (
-            not marker.startswith("END_")
-            and marker not in ("THINK", "ROLE")
-            and start_node(self, False).shift(marker) is not None
-        )
+        if marker.startswith("END_") or marker in ("THINK", "ROLE"):
+            return False
+        edge = start_node(self, False).shift(marker)
+        return edge is not None and edge.target.text is None
 
     def decode(self, text: str) -> str:
         """A name or key as it is meant: escapes of markup decoded."""

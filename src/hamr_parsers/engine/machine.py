@@ -437,7 +437,7 @@ class Machine(FreeText):
         self._base -= len(text)
         for start in self._starts:
             start.offset -= len(text)
-        for flow in (self._content, self._reasoning):
+        for flow in (self._content, self._reasoning, self._noise):
             if flow.begun:
                 self._may_reclassify = False
             flow.total()
@@ -500,7 +500,7 @@ class Machine(FreeText):
                 self._drop_blanks(flow)
             else:
                 self._release(flow)
-        for other in (self._content, self._reasoning):
+        for other in (self._content, self._reasoning, self._noise):
             self._drop_blanks(other)
 
 

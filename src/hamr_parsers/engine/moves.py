@@ -139,6 +139,8 @@ class Moves(Values):
                 self._drop_claim()
             return end
         self._enter()
+        if self._phase == TEXT:
+            self._note_noise(self._base + pos, self._base + end)
         return end
 
     def _turn_ends_call(self, pos: int) -> int:

@@ -41,6 +41,7 @@ class Start:
         segment: index of its first segment.
         fence: backticks of the fence line that it began with, 0 without.
         empty: nothing but the opener and blanks so far.
+        native: in a family without markers, what its template writes: any name may be called if no tools are known.
         unopened: the envelope's opener, which should stand before it, is missing.
     """
 
@@ -54,4 +55,5 @@ class Start:
     fence: int = 0
     empty: bool = True
     unopened: bool = False
+    native: bool = False
     diagnostics: list[Any] = field(default_factory=list)

@@ -38,6 +38,7 @@ class Dialect:
         grammar: None for a pass-through, whose text is content.
         bare: its calls have no marker by nature, so an object with name and arguments is a call without tools
             known.
+        quoted: every value is written in quotes, so that quotes say nothing about its type.
         untyped: how a text value without a schema is read: as a "string", or as "json" if it parses.
         id_pattern: what a model-given id must look like to be kept; None keeps any.
         new_id: makes an id.
@@ -52,6 +53,7 @@ class Dialect:
     untyped: str
     id_pattern: re.Pattern[str] | None
     new_id: Callable[[], str]
+    quoted: bool = False
     adopts: bool = False
     forced: bool = False
     again: tuple[Callable[..., Dialect], str, bool] | None = None
@@ -363,9 +365,19 @@ class State:
             flow.restart()
 
     def _tool(self, name: str) -> Any:
-        """The declared tool of this name; None if there is none, or no tools are known."""
+        """The declared tool that this name means; None if there is none, or no tools are known."""
         tools = self._settings.tools
-        return None if tools is None else tools.tool(name)
+        meant = None if tools is None else tools.meant(name)
+        return None if meant is None else tools.tool(meant)
+
+    def _note_noise(self, start: int, end: int) -> None:
+        """Behind a marker: say so if what follows is no part of the answer."""
+        if self._flow is self._noise and self._call is None and not self._starts:
+            self._diagnose("noise", "no part of the answer follows", start, end)
+
+    def _in_code(self) -> bool:
+        """Whether the next character of free text stands in code; noise is no Markdown."""
+        return self._flow is not self._noise and self._flow.code().in_code()
 
     def _calls_allowed(self) -> bool:
         settings = self._settings

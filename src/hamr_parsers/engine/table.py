@@ -30,6 +30,7 @@ READERS: Final = ("JSON_CALL", "BARE_JSON_CALL", "JSON_ARGUMENTS", "PY_ARGUMENTS
 VALUES: Final = ("VALUE", "STRING_VALUE", "JSON_VALUE", "XML_VALUE")
 _EMPTIES: Final = (*VALUES, "JSON_ARGUMENTS", "TOKEN_ARGUMENTS")  # what recovery may take as empty
 TURN_ENDS: Final = ("END_TURN", "END_TEXT", "ROLE")
+_PY_CALL: Final = r"[^\W\d][\w.\-]{0,255}\s*(?:\(|\Z)"
 _NEVER = re.compile(r"(?!)")
 _END: Final = "$END"
 
@@ -290,6 +291,16 @@ class Node:
         return found
 
     @cached_property
+    def lists_calls(self) -> bool:
+        """Whether Python calls by bare names may stand in what was opened here."""
+        edge = self.shift("DECLARED_NAME")
+        if edge is None:
+            return False
+        return any(
+            (e := edge.target.shift(n)) and "PY_ARGUMENTS" in e.target.readers for n in edge.target.accepts
+        )
+
+    @cached_property
     def text_scan(self) -> Scan:
         """Within free text: what the table accepts and what may interrupt it, fences and bare calls."""
         markers = self.grammar.markers
@@ -300,21 +311,24 @@ class Node:
         names = [
             n
             for n in names
-            if n not in first or ((e := self.shift(n)) is not None and set(objects) & set(e.target.accepts))
+            if n not in first
+            or (
+                (e := self.shift(n)) is not None
+                and (set(objects) & set(e.target.accepts) or e.target.lists_calls)
+            )
         ]
         more = ["`(?:`(?:`|\\Z)|\\Z)"]
         plain = []
         for n in names:
             edge = self.shift(n)
             spellings = self.grammar.spellings.get(n, [])
-            # a short opener that only an object can follow is looked at only where one does: `[` is common in
-            # prose
-            if (
-                [len(x) for x in spellings] == [1]
-                and edge is not None
-                and set(edge.target.accepts) & set(objects)
-            ):
-                more.append(re.escape(spellings[0]) + r"(?=\s*(?:\{|\Z))")
+            # a short opener that only an object, or a Python call, can follow is looked at only where one does: `[`
+            # is common in prose
+            follow = [r"\{"] if edge is not None and set(edge.target.accepts) & set(objects) else []
+            if edge is not None and edge.target.lists_calls:
+                follow.append(_PY_CALL)
+            if [len(x) for x in spellings] == [1] and follow:
+                more.append(re.escape(spellings[0]) + rf"(?=\s*(?:{'|'.join(follow)}|\Z))")
             else:
                 plain.append(n)
         if self.readers:

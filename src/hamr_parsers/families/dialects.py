@@ -61,6 +61,7 @@ def _dialect(family: Family, forced: bool, generation: int) -> Dialect:
         grammar=grammar,
         bare=family.bare,
         untyped=family.untyped,
+        quoted=family.quoted,
         id_pattern=_ALNUM9 if nine else None,
         new_id=new_alnum9 if nine else new_call_id,
         adopts=family.kind == "auto",

@@ -111,6 +111,7 @@ class Family:
         borrows: where another family writes the same opener, it is that family's: a text of unknown family that begins
             with it is read as that one.
         untyped: what a text value is if nothing is known about its type: a `string`, or `json` if it parses.
+        quoted: the template writes every value in quotes, so a value in quotes is typed by the tool's schema.
         reasoning: the format has reasoning blocks.
         always_reasoning: regular expressions, searched like `name_patterns`, of models whose prompt always
             opens the reasoning block; `.*` says that all models of the family do.
@@ -156,6 +157,7 @@ class Family:
     bare: bool = False
     borrows: bool = False
     untyped: Literal["string", "json"] = "string"
+    quoted: bool = False
     reasoning: bool = False
     always_reasoning: tuple[str, ...] = ()
     id_format: Literal["call", "alnum9"] = "call"
