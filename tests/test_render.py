@@ -281,6 +281,10 @@ CALLS = {"tool_calls": [call("f", ARGS), call("g", {})]}
             "f(a='it\\'s \"x\"\\n', b=[1, True, None], c={}, d={'e': []})g()",
         ),
         (
+            {"call": "{name} {arguments} ", "arguments": "dict"},
+            "f {'a': 'it\\'s \"x\"\\n', 'b': [1, True, None], 'c': {}, 'd': {'e': []}} g {} ",
+        ),
+        (
             {"call": "{name}({arguments})", "arguments": "python", "quote": '"'},
             'f(a="it\'s \\"x\\"\\n", b=[1, True, None], c={}, d={"e": []})g()',
         ),
@@ -476,6 +480,12 @@ def test_parsers_without_a_form_of_their_own() -> None:
     assert refused({"tool_calls": [WEATHER]}, "openai").thing == "calls"
     with pytest.raises(ValueError, match="ids must be"):
         hp.render({"content": "x"}, parser="hermes", ids="new")  # type: ignore[arg-type]
+
+
+def test_a_block_that_no_prompt_of_the_family_opens() -> None:
+    """Granite's prompts open no block, so its reader knows no text that begins inside one."""
+    thing = refused({"content": "Hi."}, "granite", in_reasoning=True).thing
+    assert thing == "a reasoning block that the prompt opened and that is empty"
 
 
 def test_the_error_survives_pickling() -> None:

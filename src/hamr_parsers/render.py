@@ -387,6 +387,8 @@ class _Writer:
         encoding = self.spelling.get("arguments", "json")
         if encoding == "json":
             return self.json.write(arguments, _margin(template, "{arguments}"))
+        if encoding == "dict":
+            return self.python.write(arguments)
         if encoding == "tokens":
             return self._tokens().write(arguments)
         items = [
@@ -495,6 +497,8 @@ class _Check:
 
     def _blame(self, message: _Message) -> tuple[str, str]:
         """What does not return, and what helps: the smallest part that is lost already when it stands alone."""
+        if self.writer.inside and not message.reasoning and not self._survives(_Message()):
+            return "a reasoning block that the prompt opened and that is empty", "give it some reasoning"
         content = _Message(content=message.content)
         if message.content and not self._survives(content):
             return "content that reads as markup", "take the markup out of it"

@@ -134,14 +134,13 @@ class Family:
             `param_string` and `param_json` stand in for it where strings and other values are written differently,
             `param_odd` for strings that hold a character of `odd`.
             `end`: behind everything that the message holds.
-            How `{arguments}` are spelled says `arguments`: `json` (the default), `python` (`a=1, b='x'`) or
-            `tokens` (bare keys, strings between the grammar's QUOTE). In a param a string is written as it is,
-            anything else as `values` says: `json` (the default), `python` (`True`, `{'a': None}`), `mixed` (objects
-            and arrays as JSON, `True` and `None` as Python) or `members` (objects and arrays are params in params,
-            an item of an array has the key `item`). `json` says how JSON
-            is set: with `", "` and `": "` (if missing), `compact`, or a number: over lines with so many blanks a
-            level. `quote` is the quote of Python strings (if missing, the one that `repr` takes). `keys` may be
-            `sorted`.
+            How `{arguments}` are spelled says `arguments`: `json` (the default), `python` (`a=1, b='x'`), `dict`
+            (a Python dict) or `tokens` (bare keys, strings between the grammar's QUOTE). In a param a string is
+            written as it is, anything else as `values` says: `json` (the default), `python` (`True`,
+            `{'a': None}`), `mixed` (objects and arrays as JSON, `True` and `None` as Python) or `members` (objects
+            and arrays are params in params, an item of an array has the key `item`). `json` says how JSON is set:
+            with `", "` and `": "` (if missing), `compact`, or a number: over lines with so many blanks a level.
+            `quote` is the quote of Python strings (if missing, the one that `repr` takes). `keys` may be `sorted`.
         source: where the facts come from.
     """
 
@@ -230,7 +229,7 @@ _CANONICAL: dict[str, tuple[str, ...]] = {  # key -> the values allowed, if not 
     "call": (),
     "empty_call": (),
     "id": (),
-    "arguments": ("json", "python", "tokens"),
+    "arguments": ("json", "python", "dict", "tokens"),
     "param": (),
     "param_string": (),
     "param_json": (),
