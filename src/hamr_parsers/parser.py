@@ -114,11 +114,12 @@ class StreamParser(Machine):
         """What `parse` would return; before `close()`, a snapshot of what was given out."""
         content, reasoning = self._content.text(), self._reasoning.text()
         calls = list(self._calls)
-        if self._call is not None and self._call.index >= 0 and self._settings.collect:
+        call = self._call
+        if call is not None and call.index >= 0 and not call.silent and self._settings.collect:
             rest = self.copy()
             rest.close("length")
             ended = rest._calls[len(calls)]  # what the open call would be if the text ended here
-            given = sum(map(len, self._call.pieces))
+            given = sum(map(len, call.pieces))
             calls.append(replace(ended, complete=False, closing=ended.arguments[given:]))
         if any(not c.complete for c in calls) or self._final_reason == "length":
             reason = "length"

@@ -11,6 +11,7 @@ import re
 from typing import Any, Final
 
 from ..arguments.json_call import JsonCallReader
+from ..arguments.keyed_call import KeyedCallReader
 from ..arguments.object_reader import ObjectReader
 from ..arguments.python_reader import PythonArgumentsReader
 from ..arguments.token_reader import TokenArgumentsReader
@@ -19,7 +20,7 @@ from .boundary import boundary
 from .call import OpenCall
 from .moves import Moves
 from .state import BLANKS, CAPTURE, JUNK, READER, TIGHT
-from .table import CAPTURES, Scan
+from .table import CALL_OBJECTS, CAPTURES, Scan
 from .values import is_cut
 
 __all__ = ["Between"]
@@ -217,7 +218,7 @@ class Between(Moves):
         return key == "item"
 
     def _begin_arguments(self, term: str, pos: int) -> int:
-        if term in ("JSON_CALL", "BARE_JSON_CALL"):
+        if term in CALL_OBJECTS:
             if self._call is None:
                 self._open_start(term, self._base + pos, term == "BARE_JSON_CALL")
         elif not self._announce():
@@ -232,8 +233,13 @@ class Between(Moves):
         limit = boundary(node, term)
         self._reader_term = term
         self._noted = len(self._spans) if self._spans is not None else 0
-        if term in ("JSON_CALL", "BARE_JSON_CALL"):
+        if term in CALL_OBJECTS:
             self._call = OpenCall(self._settings.collect)
+        if term == "KEYED_JSON_CALL":
+            edge = node.shift(term)
+            several = edge is not None and edge.target.shift(term) is not None
+            self._reader = KeyedCallReader(limit, settings.max_depth, settings.max_held, several)
+        elif term in CALL_OBJECTS:
             self._reader = JsonCallReader(
                 boundary=limit,
                 max_depth=settings.max_depth,
@@ -329,8 +335,10 @@ class Between(Moves):
         late = getattr(reader, "source_id", None)
         if late is not None and call.source_id is None and late != call.call_id:
             call.source_id = late
+        again = isinstance(reader, KeyedCallReader) and reader.again
+        end = reader.key_at if again else self._base + pos
         if self._spans is not None and isinstance(reader, JsonCallReader):
-            self._note_parts(self._spans, reader.marks, self._base + pos)
+            self._note_parts(self._spans, reader.marks, self._base + pos, end)
         term, node = self._reader_term, self._node
         assert node is not None
         edge = node.shift(term)
@@ -346,13 +354,28 @@ class Between(Moves):
         self._node = edge.target
         self._after_json = True
         self._enter()
-        if reader.cut and not final:
+        if again:
+            self._go_on_as_next(reader, end, self._base + pos - end)
+        elif reader.cut and not final:
             self._phase = JUNK
             self._in_call = "call" not in edge.after
 
-    def _note_parts(self, spans: list[list[Any]], marks: list[tuple[str, int, int]], end: int) -> None:
-        """Replace the notes on a call object by those on its parts; what is no part is markup."""
-        at = end - sum(note[1] for note in spans[self._noted :])
+    def _go_on_as_next(self, reader: KeyedCallReader, at: int, read: int) -> None:
+        """The object that was read holds another call, whose key begins at `at`; `read` characters of it were read."""
+        self._open_start(self._reader_term, at, False)
+        reader.proceed()
+        self._call = OpenCall(self._settings.collect)
+        self._reader = reader
+        self._noted = len(self._spans) if self._spans is not None else 0
+        self._span("arguments", read)
+        self._phase = READER
+
+    def _note_parts(
+        self, spans: list[list[Any]], marks: list[tuple[str, int, int]], read: int, end: int
+    ) -> None:
+        """Replace the notes on a call object, read up to `read`, by those on its parts up to `end`; what is no part
+        is markup."""
+        at = read - sum(note[1] for note in spans[self._noted :])
         del spans[self._noted :]
         for kind, start, stop in sorted(marks, key=lambda mark: mark[1]):
             start = max(start, at)  # the prompt may have begun it

@@ -80,6 +80,7 @@ class OpenCall:
         "pieces",
         "recovered",
         "sealed",
+        "silent",
         "source_id",
         "unwraps",
         "value",
@@ -111,6 +112,7 @@ class OpenCall:
         self.pieces: list[str] = [] if collect else Tally()
         self.diagnostics: list[Diagnostic] = []
         self.recovered = False
+        self.silent = False  # it says that no tool is called: nothing of it is given out
         self.sealed = False  # a reader gave all of the arguments, to their end
 
     def compact(self) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 
 from ..arguments.json_reader import duplicate_keys
 from ..events import Diagnostic, ToolCall, ToolCallEnd, ToolCallStart
+from .call import OpenCall
 from .flow import MANY, Flow
 from .start import Segment, Start
-from .state import State
+from .state import CALL_PARTS, State
 
 __all__ = ["Claims"]
 
@@ -106,6 +107,8 @@ class Claims(State):
         if settings.recovery == "lenient":
             return True
         reader = self._reader
+        if name in self._dialect.no_call and settings.recovery != "strict":
+            return True
         bare = self._dialect.bare and self._reader_term == "BARE_JSON_CALL"
         native = any(s.native for s in self._starts)
         if settings.recovery == "strict" and not (bare or native):
@@ -137,9 +140,11 @@ class Claims(State):
         if not call.name or (any(s.doubtful for s in starts) and not self._may_call(call.name)):
             return False
         notes: list[Diagnostic] = []
+        parts: list[Any] = []
         if starts:
             flow = starts[0].flow
             notes = [d for s in starts for d in s.diagnostics]
+            parts = [s.span for s in self._segments if s.span is not None and not s.failed]
             failed = [s for s in self._segments if s.failed]
             fence = starts[0].fence
             self._unopened = starts[0].unopened
@@ -167,6 +172,9 @@ class Claims(State):
             notes.append(Diagnostic("renamed-tool", message, call.at, call.at))
             call.name = meant
         call.index = self._index
+        if call.name in self._dialect.no_call and meant is None:
+            self._silence(call, parts, notes)
+            return True
         ident = call.call_id
         repeated = ident is not None and ident in self._ids
         pattern = self._dialect.id_pattern
@@ -185,10 +193,25 @@ class Claims(State):
             self._diagnose("undeclared-tool", f"no tool {call.name!r} was declared", call.at, call.at)
         return True
 
+    def _silence(self, call: OpenCall, parts: list[Any], notes: list[Diagnostic]) -> None:
+        """The open call says that nothing is called: it is read to its end, and all of it is markup."""
+        call.silent = True
+        for span in parts:
+            if span[0] in CALL_PARTS:
+                span[0], span[2] = "markup", None
+        for note in notes:
+            self._report(note)
+        self._diagnose("no-call", f"{call.name!r} says that no tool is called", call.at, call.at)
+
     def _end_call(self, complete: bool, closing: str = "") -> None:
         """The open, announced call is over. `closing` makes JSON of what a cut call gave out."""
         call = self._call
         assert call is not None and call.index >= 0
+        if call.silent:
+            self._call = self._reader = None
+            self._after_call = True
+            self._owed.clear()
+            return
         if call.sealed:
             complete, closing = True, ""
         elif self._reader is None:

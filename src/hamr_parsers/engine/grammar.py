@@ -19,6 +19,7 @@ Theory. A `.lark` file says in which order a family's parts may come. Its termin
   | STRING_VALUE, JSON_VALUE | the same where the text itself says that it is a string; that it is JSON |
   | XML_VALUE | the same where the text holds the grammar's ENTITY for some characters |
   | JSON_CALL, BARE_JSON_CALL | a JSON object that holds name and arguments; the same without a marker before it |
+  | KEYED_JSON_CALL | a JSON object whose keys are names and whose values are arguments, a call for each |
   | JSON_ARGUMENTS, PY_ARGUMENTS | all arguments as one JSON value; as Python keyword arguments up to `)` |
   | TOKEN_ARGUMENTS | an object like JSON's, with bare keys, whose strings stand between two QUOTE markers |
   | END_TURN, ROLE | end-of-turn tokens; the header of somebody else's turn (they have patterns) |
@@ -74,6 +75,7 @@ VOCABULARY = frozenset(
         "XML_VALUE",
         "JSON_CALL",
         "BARE_JSON_CALL",
+        "KEYED_JSON_CALL",
         "JSON_ARGUMENTS",
         "PY_ARGUMENTS",
         "TOKEN_ARGUMENTS",

@@ -403,7 +403,7 @@ class Machine(FreeText):
                 self._search = node.text_scan.search.search
                 self._memo = node.text_scan.memo
                 self._mode = FREE
-        elif call is not None and call.index >= 0:
+        elif call is not None and call.index >= 0 and not call.silent:
             self._sink = call.pieces
             self._mark = call.mark()
             value = call.value

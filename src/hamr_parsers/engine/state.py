@@ -27,6 +27,7 @@ __all__ = ["Dialect", "Settings", "State"]
 PLAIN, STRING, FREE, VALUE_TEXT, VALUE_JSON, OTHER, SLOW = range(7)  # modes of the hot path
 TEXT, TIGHT, CAPTURE, VALUE, READER, FENCE, JUNK, CHOICE = range(8)  # phases
 BLANKS: Final = re.compile(r"\s*")
+CALL_PARTS: Final = ("name", "id", "key", "value", "arguments")  # kinds of spans
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +44,7 @@ class Dialect:
         id_pattern: what a model-given id must look like to be kept; None keeps any.
         new_id: makes an id.
         again: how to make it in another process: a function and its two arguments.
+        no_call: names that no call has: they say that no tool is called, unless one is declared.
         adopts: it has no calls of its own, and becomes the dialect whose opener is met.
         forced: the request forced a call.
     """
@@ -54,6 +56,7 @@ class Dialect:
     id_pattern: re.Pattern[str] | None
     new_id: Callable[[], str]
     quoted: bool = False
+    no_call: frozenset[str] = frozenset()
     adopts: bool = False
     forced: bool = False
     again: tuple[Callable[..., Dialect], str, bool] | None = None
@@ -232,7 +235,12 @@ class State:
         """Note what the next characters were; returns the note, which may still be changed."""
         if self._spans is None or not length:
             return None
-        index = self._index if kind in ("name", "id", "key", "value", "arguments") else None
+        index = None
+        if kind in CALL_PARTS:
+            if self._call is not None and self._call.silent:
+                kind = "markup"
+            else:
+                index = self._index
         note = [kind, length, index]
         self._spans.append(note)
         return note
@@ -332,7 +340,8 @@ class State:
         call = self._call
         assert call is not None
         if text:
-            self._events.append(ToolCallDelta(call.index, text))
+            if not call.silent:
+                self._events.append(ToolCallDelta(call.index, text))
             call.pieces.append(text)
             if len(call.pieces) > MANY:
                 call.compact()

@@ -23,10 +23,11 @@ from .automaton import Automaton, parse_pattern
 from .grammar import GRAMMARS, Grammar, Rule
 from .watch import FirstOf
 
-__all__ = ["CAPTURES", "READERS", "TURN_ENDS", "VALUES", "Edge", "Node", "Scan", "start_node"]
+__all__ = ["CALL_OBJECTS", "CAPTURES", "READERS", "TURN_ENDS", "VALUES", "Edge", "Node", "Scan", "start_node"]
 
 CAPTURES: Final = ("NAME", "INDEXED_NAME", "DECLARED_NAME", "CALL_ID", "KEY")
-READERS: Final = ("JSON_CALL", "BARE_JSON_CALL", "JSON_ARGUMENTS", "PY_ARGUMENTS", "TOKEN_ARGUMENTS")
+CALL_OBJECTS: Final = ("JSON_CALL", "BARE_JSON_CALL", "KEYED_JSON_CALL")
+READERS: Final = (*CALL_OBJECTS, "JSON_ARGUMENTS", "PY_ARGUMENTS", "TOKEN_ARGUMENTS")
 VALUES: Final = ("VALUE", "STRING_VALUE", "JSON_VALUE", "XML_VALUE")
 _EMPTIES: Final = (*VALUES, "JSON_ARGUMENTS", "TOKEN_ARGUMENTS")  # what recovery may take as empty
 TURN_ENDS: Final = ("END_TURN", "END_TEXT", "ROLE")
@@ -307,7 +308,7 @@ class Node:
         names = [*self.accepts, *self.grammar.until.get(self.text or "", ())]
         names = [n for n in names if n in markers and (n in self.accepts or self.path_to(n) is not None)]
         first = self.first_openers.values()
-        objects = ("JSON_CALL", "BARE_JSON_CALL")
+        objects = CALL_OBJECTS
         names = [
             n
             for n in names

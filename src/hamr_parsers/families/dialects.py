@@ -62,6 +62,7 @@ def _dialect(family: Family, forced: bool, generation: int) -> Dialect:
         bare=family.bare,
         untyped=family.untyped,
         quoted=family.quoted,
+        no_call=frozenset(family.no_call),
         id_pattern=_ALNUM9 if nine else None,
         new_id=new_alnum9 if nine else new_call_id,
         adopts=family.kind == "auto",

@@ -110,6 +110,8 @@ class Family:
             tools are given.
         borrows: where another family writes the same opener, it is that family's: a text of unknown family that begins
             with it is read as that one.
+        no_call: names by which the family's models say that they call nothing; unless a tool of that name is
+            declared, such a call is consumed and not given out.
         untyped: what a text value is if nothing is known about its type: a `string`, or `json` if it parses.
         quoted: the template writes every value in quotes, so a value in quotes is typed by the tool's schema.
         reasoning: the format has reasoning blocks.
@@ -155,6 +157,7 @@ class Family:
     template_markers: tuple[tuple[str, ...], ...] = ()
     bare: bool = False
     borrows: bool = False
+    no_call: tuple[str, ...] = ()
     untyped: Literal["string", "json"] = "string"
     quoted: bool = False
     reasoning: bool = False
