@@ -319,6 +319,8 @@ def test_scalars_as_python_and_the_rest_as_json() -> None:
     canonical = {"call": "{name}{params}", "param": " {key}={value}", "values": "mixed"}
     message = {"tool_calls": [call("f", {"a": True, "b": None, "c": [True, None], "d": 1, "e": "True"})]}
     assert written(canonical, message) == "f a=True b=None c=[true, null] d=1 e=True"
+    canonical = {"call": "{name}({arguments})", "arguments": "python", "values": "mixed"}
+    assert written(canonical, message) == "f(a=True, b=None, c=[true, null], d=1, e='True')"
 
 
 def test_strings_with_odd_characters_have_a_form_of_their_own() -> None:

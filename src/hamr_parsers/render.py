@@ -391,8 +391,9 @@ class _Writer:
             return self.python.write(arguments)
         if encoding == "tokens":
             return self._tokens().write(arguments)
+        mixed = self.spelling.get("values") == "mixed"
         items = [
-            f"{key}={self.python.write(value)}"
+            f"{key}={(self.json if mixed and isinstance(value, dict | list) else self.python).write(value)}"
             if _IDENTIFIER.fullmatch(key)
             else f"**{self.python.write({key: value})}"
             for key, value in arguments.items()

@@ -139,10 +139,11 @@ class Family:
             How `{arguments}` are spelled says `arguments`: `json` (the default), `python` (`a=1, b='x'`), `dict`
             (a Python dict) or `tokens` (bare keys, strings between the grammar's QUOTE). In a param a string is
             written as it is, anything else as `values` says: `json` (the default), `python` (`True`,
-            `{'a': None}`), `mixed` (objects and arrays as JSON, `True` and `None` as Python) or `members` (objects
-            and arrays are params in params, an item of an array has the key `item`). `json` says how JSON is set:
-            with `", "` and `": "` (if missing), `compact`, or a number: over lines with so many blanks a level.
-            `quote` is the quote of Python strings (if missing, the one that `repr` takes). `keys` may be `sorted`.
+            `{'a': None}`), `mixed` (objects and arrays as JSON, `True` and `None` as Python; `python` arguments
+            may be so, too) or `members` (objects and arrays are params in params, an item of an array has the key
+            `item`). `json` says how JSON is set: with `", "` and `": "` (if missing), `compact`, or a number: over
+            lines with so many blanks a level. `quote` is the quote of Python strings (if missing, the one that
+            `repr` takes). `keys` may be `sorted`.
         source: where the facts come from.
     """
 
