@@ -128,6 +128,96 @@ ESCAPED = [
     (r'{"a": {\"b\": \"x\\ny \\\"q\\\" \\\\ \u00e9\"}}', r'{"a": {"b": "x\ny \"q\" \\ \u00e9"}}'),
     (r"[{\"a\": 1}]", '[{"a": 1}]'),
 ]
+NUMBERS = [
+    ("[+1, 007, -007, 00]", "[1, 7, -7, 0]", ["number-format"] * 4),
+    ("[.5, 5., -.5, +.5, 5.e3]", "[0.5, 5.0, -0.5, 0.5, 5.0e3]", ["number-format"] * 5),
+    ("[0x1F, -0x1f, 0b101, 0o17]", "[31, -31, 5, 15]", ["number-format"] * 4),
+    ("[1_000, 1_0.5]", "[1000, 10.5]", ["number-format"] * 2),
+    ('{"a": .5 , "b": 1_000\n}', '{"a": 0.5 , "b": 1000\n}', ["number-format"] * 2),
+    ('{"a": 0x, "b": 1__0}', '{"a": "0x", "b": "1__0"}', ["unquoted-value"] * 2),
+    (
+        '{"a": 1.2.3, "b": +49 30 1, "c": ["x", .5, "y", +1]}',
+        '{"a": "1.2.3", "b": "+49 30 1", "c": ["x", 0.5, "y", 1]}',
+        ["unquoted-value"] * 2 + ["number-format"] * 2,
+    ),
+    ("[0x" + "f" * 70 + "]", '["0x' + "f" * 70 + '"]', ["unquoted-value"]),
+]
+COMMENTS = [
+    ('{"a": 1, // one\n "b": 2}', '{"a": 1, \n "b": 2}', ["junk"]),
+    ('{"a": 1, # one\n "b": 2 # two\n}', '{"a": 1, \n "b": 2 \n}', ["junk"] * 2),
+    ('{"a": 1 /* , "x": 3 */, "b": 2}', '{"a": 1 , "b": 2}', ["junk"]),
+    ('{/* k */"a"/* k */: /* v */ 1 /* e */}', '{"a":  1 }', ["junk"] * 4),
+    ('{ // first\n"a": "x" // "one", 2\n, "b": "y" # }\n}', '{ \n"a": "x" \n, "b": "y" \n}', ["junk"] * 3),
+    ('{"a": "x", // one\n // two\n "b": 1}', '{"a": "x", \n \n "b": 1}', ["junk"] * 2),
+    ('{"a": "x", /* ' + "y" * 99 + ' */ "b": 1}', '{"a": "x",  "b": 1}', ["junk"]),
+    ('{"a": "x", // ' + "y" * 99 + '\n "b": 1}', '{"a": "x", \n "b": 1}', ["junk"]),
+    ("[1, // one\n 2, /* two */ 3]", "[1, \n 2,  3]", ["junk"] * 2),
+    ('{"a": # one\n 1}', '{"a": \n 1}', ["junk"]),
+    ('{"a": 1, /* last */}', '{"a": 1}', ["junk", "trailing-comma"]),
+    ("[/* none */]", "[]", ["junk"]),
+    ("[1, /* a ** b / */ 2]", "[1,  2]", ["junk"]),
+    # no comments
+    (
+        '{"a": #fff, "b": //x/y, "c": /x/*}',
+        '{"a": "#fff", "b": "//x/y", "c": "/x/*"}',
+        ["unquoted-value"] * 3,
+    ),
+    ('{"a": #fff\n, "b": #eee\n}', '{"a": "#fff", "b": "#eee"}', ["unquoted-value"] * 2),
+    ('{"a": 10 / 2, "b": 5 #1, "c": 3}', '{"a": "10 / 2", "b": "5 #1", "c": 3}', ["unquoted-value"] * 2),
+    ('{"a": "<a href="#x">y</a>", "b": 1}', r'{"a": "<a href=\"#x\">y</a>", "b": 1}', ["inner-quote"] * 2),
+]
+SMART_QUOTES = [
+    ("{“a”: “x, y”, „b“: [‘z’, ”w”]}", '{"a": "x, y", "b": ["z", "w"]}', ["smart-quotes"] * 5),
+    ("{“a”: “say “hi” now”, “b”: ‘it’s’}", '{"a": "say “hi” now", "b": "it’s"}', ["smart-quotes"] * 4),
+    ('{"a": “say "hi" to”, "b": “x"}', r'{"a": "say \"hi\" to", "b": "x"}', ["smart-quotes"] * 2),
+    (
+        '{“a": 1, "b”: "x", c”: 2}',
+        '{"a": 1, "b": "x", "c": 2}',
+        ["smart-quotes", "missing-quote", "unquoted-key"],
+    ),
+    ("[“x” ”y”]", '["x" ,"y"]', ["smart-quotes", "missing-comma", "smart-quotes"]),
+    ("[“" + "x" * 99 + "”, “\n”]", '["' + "x" * 99 + r'", "\n"]', ["smart-quotes"] * 2 + ["raw-newline"]),
+    ('{"a": “Foo” is a film, "b": 1}', '{"a": "“Foo” is a film", "b": 1}', ["unquoted-value"]),
+]
+TRIPLE_QUOTES = [
+    ('{"a": """x""", "b": 1}', '{"a": "x", "b": 1}', ["triple-quotes"]),
+    (
+        '{"a": """one\n\t"two" \'\', x""", "b": 1}',
+        r'{"a": "one\n\t\"two\" ' + "''" + ', x", "b": 1}',
+        ["triple-quotes"],
+    ),
+    ('{"a": """""", "b": ""}', '{"a": "", "b": ""}', ["triple-quotes"]),
+    ('["""say "hi"""", """""x"""]', r'["say \"hi\"", "\"\"x"]', ["triple-quotes"] * 2),
+    (r'["""\n \" \u00e9 \d"""]', r'["\n \" \u00e9 \\d"]', ["triple-quotes", "bad-escape"]),
+    (
+        "{'a': '''it's\n\"x\"''', 'b': ''}",
+        r"""{"a": "it's\n\"x\"", "b": ""}""",
+        ["single-quotes", "triple-quotes"] + ["single-quotes"] * 2,
+    ),
+    ('{"a": """, "b": 1}', r'{"a": "\"", "b": 1}', ["inner-quote"]),
+    ('["""' + "x\ny" * 99 + '"""]', '["' + r"x\ny" * 99 + '"]', ["triple-quotes"]),
+]
+TUPLES = [
+    ('{"a": (1, 2), "b": 3}', '{"a": [1, 2], "b": 3}', ["python-literal"]),
+    ('[("x", "y"), (), (1,)]', '[["x", "y"], [], [1]]', ["python-literal"] * 3 + ["trailing-comma"]),
+    (
+        '{"a": [(1, (2, "z")), ({"b": (3, 4)}, [5])]}',
+        '{"a": [[1, [2, "z"]], [{"b": [3, 4]}, [5]]]}',
+        ["python-literal"] * 4,
+    ),
+    (
+        '{"a": (1, 2], "b": (3, x y)}',
+        '{"a": [1, 2], "b": [3, "x y"]}',
+        ["python-literal"] * 2 + ["unquoted-value"],
+    ),
+    ('{"a": ("' + "x" * 99 + '", True)}', '{"a": ["' + "x" * 99 + '", true]}', ["python-literal"] * 2),
+    (
+        '{"a": (see below), "b": (555) 123-4567}',
+        '{"a": "(see below)", "b": "(555) 123-4567"}',
+        ["unquoted-value"] * 2,
+    ),
+    ('{"a": (1, 2) is it, "b": ("x")}', r'{"a": "(1, 2) is it", "b": "(\"x\")"}', ["unquoted-value"] * 2),
+]
 TABLE = [
     *COMMAS,
     *[(a, b, ["bad-escape"]) for a, b in ESCAPED],
@@ -137,6 +227,11 @@ TABLE = [
     *CHARACTERS,
     *MISSING,
     *CLOSERS,
+    *NUMBERS,
+    *COMMENTS,
+    *SMART_QUOTES,
+    *TRIPLE_QUOTES,
+    *TUPLES,
 ]
 
 
@@ -171,6 +266,10 @@ def test_mends_are_the_same_in_a_deeper_place(text: str, out: str, codes: list[s
         ('{"a": @ 1 </c>', '{"a": "@ 1"}', ["unquoted-value", "missing-closer"]),
         ('{"a": {"b": "Oslo}}\n</c>', '{"a": {"b": "Oslo"}}', ["missing-quote"]),
         ('{"a": ["Oslo]}\n</c>', '{"a": ["Oslo"]}', ["missing-quote"]),
+        ('{"a": 1 // one</c>', '{"a": 1 }', ["junk", "missing-closer"]),
+        ('{"a": 1, /* one\n</c>', '{"a": 1}', ["junk", "trailing-comma", "missing-closer"]),
+        ('{"a": """one\n</c>', '{"a": "one"\n}', ["triple-quotes", "missing-quote", "missing-closer"]),
+        ('{"a": (1, 2</c>', '{"a": [1, 2]}', ["python-literal", "missing-closer"]),
         ("</c>", "null", ["missing-value"]),
     ],
 )
@@ -229,7 +328,9 @@ def test_what_is_held_for_a_mend_is_bounded() -> None:
 ALPHABET = [
     *'{}[]:,"\'\\ \n</=;()#@',
     '"', '", "', '": ', CLOSER := "</c>", "\n</c>", "True", "tru", "None", "NaN", "1", "-", ".5", "e9", "name: ", "a b",
-    "\\u12", "\\ud83d", "\\ude00", "é😀", "\u2028", "\t", "\x01", "\xa0", "    ", "//", "=>", "“", "x" * 70,
+    "\\u12", "\\ud83d", "\\ude00", "é😀", "\u2028", "\t", "\x01", "\xa0", "    ",
+    "//", "=>", "“", "”", "‘", "’", '"""', "'''", "/*", "*/", " # ", " // ", "(1, ", ")", "0x1f", "+.5",
+    "x" * 70,
 ]  # fmt: skip
 
 

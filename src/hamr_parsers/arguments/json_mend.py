@@ -36,7 +36,8 @@ from functools import lru_cache
 from typing import Protocol
 
 from ..events import Diagnostic
-from .json_nodes import CLOSERS, ERROR, MAX_TAIL, Node, Stack, past, tree
+from .json_nodes import CLOSERS, ERROR, MAX_TAIL, SMART, Node, Stack, past, tree
+from .numbers import number
 
 __all__ = ["LOOK", "Boundary", "Mender"]
 
@@ -46,12 +47,17 @@ LOOK = 64
 MORE = -1
 """What a step returns if it cannot decide before there is more text."""
 
-OPENERS = {"}": "{", "]": "["}
+OPENERS = {"}": "{", "]": "[", ")": "("}
+_LISTS = ("[", "(")
+
+_QUOTES = "\"'" + "".join(SMART)
+_ENDS = {'"': '"', "'": "'", **SMART}
+"""Quotes that strings begin with, and what may end them."""
 
 _BLANKS = re.compile(r"\s*+")
 _JSON_BLANKS = re.compile(r"[ \t\n\r]*+")
 _KEY_WORD = re.compile(r'"[\w$.\- ]{0,40}+')
-_OPEN_KEY = re.compile(r"""["'][\w$.\-]++\s*+:\s*+["'{\[\-0-9tfnTFN]""")
+_OPEN_KEY = re.compile(r"""["'][\w$.\-]++[”’]?+\s*+:\s*+["'“‘{\[\-0-9tfnTFN]""")
 _NO_COLON = re.compile(r"""["'][\w$.\-]{1,40}+["']\s{1,4}["'{\[\-0-9tfnTFN]""")
 """A key whose colon was left out, and the beginning of its value."""
 _IDENT = re.compile(r"[\w$.\-]*+")
@@ -75,6 +81,7 @@ _PARTIAL_LOW = re.compile(r"(?:\\{1,2}(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?)?
 _PLAIN = {
     '"': re.compile(r'[^"\\\x00-\x1f]*+'),
     "'": re.compile(r"[^\"'\\\x00-\x1f]*+"),
+    **{quote: re.compile(rf"[^\"\\\x00-\x1f{ends}]*+") for quote, ends in SMART.items()},
 }
 _STRUCTURE = re.compile(r"""["{}\[\]]|'[\w$.\-]{1,40}+'\s{0,4}:""")
 _PLAIN_TAIL = re.compile(r'[^"\\\x00-\x1f,}\]]*+')
@@ -83,8 +90,16 @@ _KEY_BEGINS = re.compile(r'"[\w$.\-][\w$.\- ]{0,40}"\s{0,4}:\s{0,4}(?:["{\[\-0-9
 _BODY = {
     '"': re.compile(r'(?:[^"\\]|\\.)*+', re.DOTALL),
     "'": re.compile(r"(?:[^'\\]|\\.)*+", re.DOTALL),
+    **{quote: re.compile(rf"(?:[^\\{ends}]|\\.)*+", re.DOTALL) for quote, ends in SMART.items()},
 }
-_TO_QUOTE = {'"': re.compile(r'[^"\n]*+'), "'": re.compile(r"[^'\n]*+")}
+_TO_QUOTE = {quote: re.compile(rf"[^\n{ends}]*+") for quote, ends in _ENDS.items()}
+_COMMENT = {"*": re.compile(r"/\*.*?(?:\*/|(?P<open>\Z))", re.DOTALL), "\n": re.compile(r".*+(?P<open>\Z)?")}
+"""A comment in brackets, and one up to the end of its line; is its end in sight?"""
+_TUPLE = re.compile(
+    r"""\(\s*+(?:\)|[\[{(]|(?:"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'|[\w.+\-]++)\s*+,)""", re.DOTALL
+)
+"""The beginning of a tuple, up to what shows that it is one."""
+_PAREN = re.compile(r"""\((?:[^()"']|"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')*+\)\s*+""", re.DOTALL)
 
 _BLANK_ESCAPES = frozenset("nrt")
 _ESCAPED_KEY = re.compile(r'(?:\\[nrt]|\s){0,16}\\"(?:[^"\\:\n]{0,40}\\"\s{0,8}(:)?)?')
@@ -97,7 +112,7 @@ _PYTHON = frozenset(("True", "False", "None"))
 _CONTROL = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
 
 _FAST = frozenset(("A", "k0", "v0"))
-_STARTS = frozenset("\"'{[-0123456789")
+_STARTS = frozenset("{[-0123456789" + _QUOTES)
 
 
 class Boundary(Protocol):
@@ -128,6 +143,11 @@ def _bare_pattern(first: str) -> re.Pattern[str]:
 
 
 @lru_cache(maxsize=64)
+def _comment_pattern(stop: str, first: str) -> re.Pattern[str]:
+    return re.compile(rf"[^{re.escape(stop + first)}]*+")
+
+
+@lru_cache(maxsize=64)
 def _junk_pattern(first: str) -> re.Pattern[str]:
     return re.compile(rf"""[^"'{{}}\[\],{re.escape(first)}]*+""")
 
@@ -136,7 +156,7 @@ def _keylike(text: str, i: int, end: int, edge: bool | None) -> bool | None:
     """Does a quoted key with its colon stand at `i`? At the edge of what may be looked at: `edge`."""
     quote = text[i]
     k = past(_BODY[quote], text, i + 1, end)
-    if k >= end or text[k] != quote:
+    if k >= end or text[k] not in _ENDS[quote]:
         return edge
     k = past(_BLANKS, text, k + 1, end)
     return edge if k >= end else text[k] in ":={["
@@ -147,7 +167,7 @@ def _identkey(text: str, i: int, end: int, edge: bool | None, also: str = "") ->
     k = past(_IDENT, text, i, end)
     if k == i:
         return False
-    if k < end and text[k] in "\"'":
+    if k < end and text[k] in _QUOTES:
         k += 1
         also = ""
     k = past(_BLANKS, text, k, end)
@@ -159,7 +179,7 @@ def _objectlike(text: str, i: int, end: int, edge: bool | None) -> bool | None:
     k = past(_BLANKS, text, i + 1, end)
     if k >= end:
         return edge
-    return text[k] in "\"'" and _keylike(text, k, end, edge)
+    return text[k] in _QUOTES and _keylike(text, k, end, edge)
 
 
 def _literal(text: str, i: int, end: int, edge: bool | None) -> bool | None:
@@ -179,6 +199,7 @@ class Mender:
         "_atom",
         "_back",
         "_bare",
+        "_block",
         "_comma_at",
         "_deep",
         "_dotted",
@@ -256,6 +277,7 @@ class Mender:
         self._gap: list[str] = []
         self._deep = 0
         self._back = ""
+        self._block = False
         self._comma_at = 0
         self._mark = 0
         self._length = 0
@@ -293,8 +315,11 @@ class Mender:
             return at or False if final else at
         return False
 
-    def _blanks(self, text: str, i: int) -> int:
-        """The end of the blanks at `i`; those that JSON does not know are dropped."""
+    def _blanks(self, text: str, i: int, final: bool, value: bool = False) -> int:
+        """The end of the blanks at `i`; those that JSON does not know are dropped, and so are comments.
+
+        `MORE` if a comment may begin. `value`: so may a text without quotes.
+        """
         j = past(_JSON_BLANKS, text, i)
         if j > i:
             if self._lex == "A" and not self._hold:
@@ -306,7 +331,96 @@ class Mender:
         elif text[i].isspace():
             j = i + 1
             self._mend("junk", "a blank that JSON does not know was dropped", i, j)
+        elif text[i] in "/#":
+            begins = self._comment(text, i, final, value)
+            if begins is None:
+                return MORE
+            if begins:
+                self._back = self._lex
+                self._lex = "/"
+                self._block = text[i + 1 : i + 2] == "*"
+                self._mark = self._abs + i
+                j = i + 1 + self._block
         return j
+
+    def _comment(self, text: str, i: int, final: bool, value: bool = False) -> bool | None:
+        """Does a comment begin at `i`? None: more text is needed. `value`: a text without quotes may stand there.
+
+        A comment that ends with its line must not hold what follows if there is no line break: it is one if a
+        member follows its line, or if nothing stands in it that an object is made of.
+        """
+        kind = text[i : i + 2]
+        if kind == "/":
+            return False if final else None
+        if kind[0] != "#" and kind not in ("//", "/*"):
+            return False
+        end, edge = self._window(text, i, final)
+        if kind == "/*":
+            if not value or text.find("*/", i, end) > 0:
+                return True
+            return edge and _STRUCTURE.search(text, i, end) is None
+        line = text.find("\n", i, end)
+        at: bool | None = True
+        k = end
+        if line < 0:
+            if edge is None:
+                return None
+            line = end
+        else:
+            k = past(_BLANKS, text, line, end)
+            if k < end:
+                at = self._at(text, k, final)
+            elif edge is None:
+                return None
+            if at is None:
+                return None
+        if value:
+            # `#fff` and `//host` are texts: a separator follows their line, or another key
+            if k < end:
+                return not at and text[k] not in ",]}" and not _ANY_KEY.match(text, k, end)
+            return text[i + 1 + (kind == "//") : line][:1].isspace()
+        return not at or _STRUCTURE.search(text, i, line) is None
+
+    def _step_comment(self, text: str, i: int, final: bool) -> int:
+        """`/`: in a comment. A marker ends it as well."""
+        stop = "*" if self._block else "\n"
+        j = past(_comment_pattern(stop, self._first), text, i)
+        if j > i:
+            return j
+        over = i >= len(text) or text[i] == "\n" and not self._block
+        if not over:
+            at = self._at(text, i, final)
+            if at is None or text[i] == "*" and i + 1 >= len(text) and not final:
+                return MORE
+            if self._block and text.startswith("*/", i):
+                over = True
+                i += 2
+            over = over or at
+        if not over:
+            return i + 1
+        self._lex = self._back
+        self._mend("junk", "a comment was dropped", self._mark - self._abs, i)
+        return i
+
+    def _over(self, text: str, i: int, end: int, edge: bool | None, apart: bool) -> int:
+        """The end of the blanks and comments at `i`, `end` at most; `MORE` if that cannot be told.
+
+        A comment stands apart from what is before it, unless that is a comma or bracket (`apart`).
+        """
+        while True:
+            j = past(_BLANKS, text, i, end)
+            if j >= end or text[j] not in "/#" or j == i and not apart:
+                return j
+            rest = text[j:end]
+            begins = self._comment(rest, 0, edge is not None)
+            if begins is None:
+                return MORE
+            if not begins:
+                return j
+            m = _COMMENT["*" if rest[1] == "*" else "\n"].match(rest)
+            assert m is not None
+            i = j + m.end()
+            apart = True
 
     def _value_done(self) -> None:
         self._lex = "A"
@@ -324,7 +438,7 @@ class Mender:
         if self._stack.depth == 0 and lex in ("t", "W", "G"):
             self.closing = "null"
         else:
-            quote = '"' if lex in ("S", "To", "D", "U") and self._stack.depth >= floor else ""
+            quote = '"' if lex in ("S", "S0", "Q", "To", "D", "U") and self._stack.depth >= floor else ""
             self.closing = quote + self._stack.closers(floor)
         if lex == "J":
             self._end_junk(i)
@@ -381,7 +495,7 @@ class Mender:
         while True:
             lex = self._lex
             if i > self._floor and not self._hold:
-                if lex == "S" or lex == "D":
+                if lex == "S" or lex == "D" or lex == "S0":
                     fast = self._quote == '"'
                 else:
                     fast = lex in _FAST and self._stack.depth > self.watch
@@ -403,8 +517,8 @@ class Mender:
         """`t` at the top, `v0` after `[`, `v` after a comma, `o` after a colon."""
         if i >= len(text):
             return self._cut_off(i)
-        j = self._blanks(text, i)
-        if j > i:
+        j = self._blanks(text, i, final, True)
+        if j != i:
             return j
         at = self._at(text, i, final)
         if at is None:
@@ -413,14 +527,14 @@ class Mender:
             return self._marker(text, i)
         c = text[i]
         lex = self._lex
-        if c == '"' or c == "'":
-            if c == "'":
-                self._mend("single-quotes", "a string in single quotes", i, i + 1)
-            self._hold.append('"')
-            self._flush()
-            self._lex = "S"
-            self._quote = c
-            return i + 1
+        if c in _QUOTES:
+            begins = self._open_string(text, i, final)
+            if begins:
+                return begins
+        if c == "(":
+            begins = self._tuple(text, i, final)
+            if begins:
+                return begins
         if c == "\\" and (self._escaped or lex != "t"):
             if i + 1 >= len(text) and not final:
                 return MORE
@@ -440,7 +554,7 @@ class Mender:
             self._stack = self._stack.push(c)
             self._lex = "k0" if c == "{" else "v0"
             return i + 1
-        if c == "}" or c == "]":
+        if c == "}" or c == "]" or c == ")" and self._stack.kind == "(":
             return self._closer(text, i, final)
         if c == "," and lex != "t":
             if lex == "o":
@@ -462,6 +576,84 @@ class Mender:
         self._dotted = False
         return i
 
+    def _open_string(self, text: str, i: int, final: bool) -> int:
+        """A string begins at the quote at `i`; 0 if it is that of a text without quotes."""
+        c = text[i]
+        j = i + 1
+        if c == "'":
+            three = text[i : i + 3]
+            if len(three) < 3 and not final and not three.strip("'"):
+                return MORE
+            if three == "'''":
+                self._mend("triple-quotes", "a string in triple quotes", i, i + 3)
+                j = i + 3
+            else:
+                self._mend("single-quotes", "a string in single quotes", i, i + 1)
+        elif c != '"':
+            string = self._smart_string(text, i, final)
+            if not string:
+                return MORE if string is None else 0
+            self._mend("smart-quotes", "a string in the quotes of a word processor", i, i + 1)
+        self._hold.append('"')
+        self._flush()
+        self._lex = "Q" if j == i + 3 else "S0" if c == '"' else "S"
+        self._quote = c
+        return j
+
+    def _smart_string(self, text: str, i: int, final: bool) -> bool | None:
+        """Does a string begin with the smart quote at `i`, and not a text without quotes? None: more is needed.
+
+        Yes if one of the quotes that can be seen ends it, or none can be seen.
+        """
+        end, edge = self._window(text, i, final)
+        ends = SMART[text[i]][:-1]
+        lex, self._lex = self._lex, "S"
+        string = edge
+        for k in range(i + 1, end):
+            if text[k] in ends:
+                closes = self._closes(text, k + 1, final, i)
+                string = closes or (None if closes is None or edge is None else False)
+                if string or closes is None:
+                    break
+        self._lex = lex
+        return string
+
+    def _tuple(self, text: str, i: int, final: bool) -> int:
+        """A Python tuple may begin at `i`: it is given out as an array. 0 if it is a text."""
+        end, edge = self._window(text, i, final)
+        m = _TUPLE.match(text, i, end)
+        if m is None:
+            if edge is None:
+                return MORE
+            k = past(_BLANKS, text, i + 1, end)
+            if k >= end or text[k] not in "\"'" or past(_BODY[text[k]], text, k + 1, end) < end:
+                return 0
+        else:
+            # a text that goes on behind its parentheses is none
+            k = past(_PAREN, text, i, end)
+            if k == i:
+                if edge is None:
+                    return MORE
+            elif k < end:
+                at = self._at(text, k, final)
+                if at is None:
+                    return MORE
+                if not at and text[k] not in ",;)]}/#" and "\n" not in text[k - 1 : k]:
+                    return 0
+            elif edge is None:
+                return MORE
+        if self._stack.depth >= self.max_depth:
+            return self._too_deep(i)
+        if self._lex == "t" and text[past(_BLANKS, text, i + 1)] == "{":
+            self._mend("junk", "a parenthesis was dropped", i, i + 1)
+            return i + 1
+        self._mend("python-literal", "a tuple", i, i + 1)
+        self._hold.append("[")
+        self._flush()
+        self._stack = self._stack.push("(")
+        self._lex = "v0"
+        return i + 1
+
     def _scalar(self, word: str) -> tuple[str, str, str] | None:
         """The JSON of an unquoted value with the code and message of its mend, or None if it is a text."""
         if _NUMBER.match(word) or word in ("true", "false", "null"):
@@ -474,6 +666,9 @@ class Mender:
             return json_text, "literal-case", f"{word} instead of {json_text}"
         if low.lstrip("+-") in _NOT_FINITE:
             return "null", "not-finite", f"JSON has no {word}: null"
+        json_text = number(word)
+        if json_text is not None:
+            return json_text, "number-format", f"{word[:LOOK]} is no number of JSON"
         return None
 
     def _put_scalar(self, found: tuple[str, str, str], i: int) -> None:
@@ -489,6 +684,10 @@ class Mender:
         """`W`: in a run of characters that begins with none of the brackets and quotes."""
         n = len(text)
         j = past(self._atom, text, i)
+        tuple_ = self._stack.kind == "("
+        if tuple_:
+            k = text.find(")", i, j)
+            j = j if k < 0 else k
         if j > i:
             self._word.append(text[i:j])
             self._length += j - i
@@ -508,7 +707,7 @@ class Mender:
         at = self._at(text, i, final)
         if at is None:
             return MORE
-        if not at and c not in ',;]}"' and not c.isspace():
+        if not at and c not in ',;]}"' and not c.isspace() and not (tuple_ and c == ")"):
             self._word.append(c)
             self._length += 1
             return self._start_bare(i + 1) if self._length > LOOK else i + 1
@@ -537,14 +736,17 @@ class Mender:
             return MORE
         c = text[i]
         line = any("\n" in g for g in self._gap)
-        ends: bool | None = at or line or c in ",]}{[\"'"
-        if not ends:
-            if self._stack.kind == "[":
+        kind = self._stack.kind
+        ends: bool | None = at or line or c in ",]}{[\"'" or c == ")" and kind == "("
+        if not ends and c in "/#":
+            ends = self._comment(text, i, final)
+        if ends is False:
+            if kind in _LISTS:
                 ends = c in _STARTS or _literal(text, i, *self._window(text, i, final))
-            elif self._stack.kind == "{":
+            elif kind == "{":
                 ends = _identkey(text, i, *self._window(text, i, final))
-            if ends is None:
-                return MORE
+        if ends is None:
+            return MORE
         if ends:
             gap = "".join(c for g in self._gap for c in g if c in " \t\n\r")
             self._put_scalar(found, i)
@@ -601,7 +803,7 @@ class Mender:
         c = text[i]
         nested = self._stack.depth > 0
         if nested:
-            if c in "\"'" and self._gap:
+            if c in _QUOTES and self._gap:
                 ends = self._line_ends(text, i, final)
                 if ends is None:
                     return MORE
@@ -617,7 +819,7 @@ class Mender:
                     )
                     return self._end_bare(i + 1)
             elif c == "," and not self._deep:
-                ends = self._stack.kind == "[" or self._closes(text, i, final)
+                ends = self._stack.kind in _LISTS or self._closes(text, i, final)
                 if ends is None:
                     return MORE
                 if ends:
@@ -627,6 +829,8 @@ class Mender:
                     return self._end_bare(i)
                 self._deep -= 1
             elif c == ")":
+                if not self._deep and self._stack.kind == "(":
+                    return self._end_bare(i)
                 self._deep = max(0, self._deep - 1)
             elif c in "[{(":
                 self._deep += 1
@@ -639,7 +843,7 @@ class Mender:
         if self._stack.kind != "{" or not any("\n" in g for g in self._gap):
             return False
         end, edge = self._window(text, i, final)
-        if text[i] in "\"'":
+        if text[i] in _QUOTES:
             return _keylike(text, i, end, edge)
         return _identkey(text, i, end, edge)
 
@@ -660,8 +864,8 @@ class Mender:
         """`A`: a comma or a closer is due."""
         if i >= len(text):
             return self._cut_off(i)
-        j = self._blanks(text, i)
-        if j > i:
+        j = self._blanks(text, i, final)
+        if j != i:
             return j
         at = self._at(text, i, final)
         if at is None:
@@ -673,11 +877,11 @@ class Mender:
         if c == ",":
             self._comma(i)
             return i + 1
-        if c == "}" or c == "]":
+        if c == "}" or c == "]" or c == ")" and self._stack.kind == "(":
             return self._closer(text, i, final)
         end, edge = self._window(text, i, final)
         missing: bool | None
-        if c == '"' or c == "'":
+        if c in _QUOTES:
             if in_object:
                 missing = _keylike(text, i, end, edge)
             else:
@@ -688,7 +892,9 @@ class Mender:
             if k >= end:
                 missing = edge
             elif in_object:
-                missing = _keylike(text, k, end, edge) if text[k] in "\"'" else _identkey(text, k, end, edge)
+                missing = (
+                    _keylike(text, k, end, edge) if text[k] in _QUOTES else _identkey(text, k, end, edge)
+                )
             else:
                 missing = text[k] not in "]}"
             if missing:
@@ -772,7 +978,7 @@ class Mender:
             ends = False
         elif c == ",":
             ends = True
-        elif c in "\"'":
+        elif c in _QUOTES:
             end, edge = self._window(text, i, final)
             ends = _keylike(text, i, end, False if edge else None)
             if ends is None:
@@ -795,7 +1001,7 @@ class Mender:
             self._mend("extra-closer", "a closing bracket without an opening one was dropped", i, i + 1)
             return i + 1
         own = CLOSERS[stack.kind]
-        if c != own:
+        if c != own and c != ")":
             act = self._choose(text, i, final)
             if act is None:
                 return MORE
@@ -843,7 +1049,7 @@ class Mender:
             elif text[j] == ",":
                 k = past(_BLANKS, text, j + 1, end)
                 follows = "?"
-                if k < end and text[k] in "\"'":
+                if k < end and text[k] in _QUOTES:
                     key = _keylike(text, k, end, None)
                     if key is None and edge is None:
                         return None
@@ -903,7 +1109,7 @@ class Mender:
             return cost + (follows in ("{", "[", "?")) * 2
         if follows in ("", "!"):
             return cost + stack.depth
-        return cost + (follows != "?" and follows != stack.kind)
+        return cost + (follows != "?" and (follows == "{") != (stack.kind == "{"))
 
     # -- keys ------------------------------------------------------------------------------------------
 
@@ -916,8 +1122,8 @@ class Mender:
         """`k0` after `{`, `k` after a comma."""
         if i >= len(text):
             return self._cut_off(i)
-        j = self._blanks(text, i)
-        if j > i:
+        j = self._blanks(text, i, final)
+        if j != i:
             return j
         at = self._at(text, i, final)
         if at is None:
@@ -946,12 +1152,13 @@ class Mender:
                     self._lex = "K"
                     self._quote = "\\"
                     return i + 2
-        if c == '"' or c == "'":
+        if c in _QUOTES:
             end, edge = self._window(text, i, final)
             whole = _keylike(text, i, end, edge)
             if whole is None:
                 return MORE
-            if not whole and _OPEN_KEY.match(text, i, end):
+            smart = c in SMART
+            if not whole and not smart and _OPEN_KEY.match(text, i, end):
                 self._mend("missing-quote", "the closing quote of a key was left out", i, i + 1)
                 self._key_at = len(self._hold)
                 self._key_from = self._abs + i
@@ -960,12 +1167,15 @@ class Mender:
                 return i + 1
             if c == "'":
                 self._mend("single-quotes", "a key in single quotes", i, i + 1)
-            self._key_at = len(self._hold)
-            self._key_from = self._abs + i
-            self._hold.append('"')
-            self._lex = "K"
-            self._quote = c
-            return i + 1
+            if whole and smart:
+                self._mend("smart-quotes", "a key in the quotes of a word processor", i, i + 1)
+            if whole or not smart:
+                self._key_at = len(self._hold)
+                self._key_from = self._abs + i
+                self._hold.append('"')
+                self._lex = "K"
+                self._quote = c
+                return i + 1
         if c == "}" or c == "]":
             return self._closer(text, i, final)
         if c == ",":
@@ -1002,7 +1212,7 @@ class Mender:
             k = past(_BLANKS, text, i + 1, end)
             if k >= end and edge is None:
                 return MORE
-            if k < end and (text[k] in "\"'{" or past(_IDENT, text, k) > k):
+            if k < end and (text[k] == "{" or text[k] in _QUOTES or past(_IDENT, text, k) > k):
                 self._mend("junk", "a doubled brace was dropped", i, i + 1)
                 return i + 1
         key = _identkey(text, i, end, edge, ",}")
@@ -1049,15 +1259,15 @@ class Mender:
             return j
         self._hold.append('"')
         self._lex = "c"
-        return i + 1 if text[i] in "\"'" else i
+        return i + 1 if text[i] in _QUOTES else i
 
     def _step_colon(self, text: str, i: int, final: bool) -> int:
         """`c`: a colon is due."""
         if i >= len(text):
             return self._cut_off(i)
         key_end = len(self._hold)
-        j = self._blanks(text, i)
-        if j > i:
+        j = self._blanks(text, i, final)
+        if j != i:
             return j
         at = self._at(text, i, final)
         if at is None:
@@ -1093,6 +1303,61 @@ class Mender:
 
     # -- strings ---------------------------------------------------------------------------------------
 
+    def _step_first(self, text: str, i: int, final: bool) -> int:
+        """`S0`: at the first character of a string. Two more quotes that do not end it make triple quotes."""
+        self._lex = "S"
+        if text[i : i + 1] != '"':
+            return i
+        triple: bool | None = False
+        if i + 1 >= len(text):
+            triple = None if not final else False
+        elif text[i + 1] == '"':
+            closes = self._closes(text, i + 2, final, i)
+            triple = None if closes is None else not closes
+        if triple is None:
+            self._lex = "S0"
+            return MORE
+        if not triple:
+            return i
+        self._mend("triple-quotes", "a string in triple quotes", i - 1, i + 2)
+        self._lex = "Q"
+        return i + 2
+
+    def _step_triple(self, text: str, i: int, final: bool) -> int:
+        """`Q`: in a string in triple quotes, which line breaks and quotes are part of."""
+        n = len(text)
+        if i >= n:
+            return self._cut_off(i)
+        quote = self._quote
+        j = past(_PLAIN[quote], text, i)
+        if j > i:
+            self.out.append(text[i:j])
+            return j
+        c = text[i]
+        if c == quote:
+            # the last three of at most five end it
+            while j < n and j < i + 5 and text[j] == quote:
+                j += 1
+            if j == n and j < i + 5 and not final:
+                return MORE
+            count = j - i
+            ends = count >= 3
+            self.out.append(('\\"' if quote == '"' else quote) * (count - 3 * ends))
+            if ends:
+                self.out.append('"')
+                self._value_done()
+            return j
+        if c == "\\":
+            return self._escape(text, i, final, self.out)
+        if c == "\n" and self.boundary is not None:
+            at = self.boundary.ends_string(text, i, final)
+            if at is None and not final:
+                return MORE
+            if at:
+                return self._close_string(i)
+        self.out.append('\\"' if c == '"' else _CONTROL.get(c) or f"\\u{ord(c):04x}")
+        return i + 1
+
     def _step_string(self, text: str, i: int, final: bool) -> int:
         """`S` in a value, `D` in one that has had a quote which was not escaped, `K` in a key."""
         n = len(text)
@@ -1121,7 +1386,7 @@ class Mender:
             sink.append(text[i:j])
             return j
         c = text[i]
-        if c == quote:
+        if c in _ENDS[quote]:
             ends = self._closes(text, i + 1, final)
             if ends is None:
                 return MORE
@@ -1138,6 +1403,10 @@ class Mender:
                     return MORE
                 if restarts:
                     return self._close_string(i)
+            if quote in SMART:
+                # such a text may well have some
+                sink.append('\\"' if c == '"' else c)
+                return i + 1
             self._mend("inner-quote", "a quote inside a string was not escaped", i, i + 1)
             sink.append('\\"' if c == '"' else c)
             if not is_key:
@@ -1305,10 +1574,10 @@ class Mender:
         """
         end, edge = self._window(text, i if seen is None else seen, final)
         stack = self._stack
-        j = past(_BLANKS, text, i, end)
+        j = self._over(text, i, end, edge, False)
         if j >= end:
             return edge
-        at = self._at(text, j, final)
+        at = None if j < 0 else self._at(text, j, final)
         if at is not False:
             return at
         c = text[j]
@@ -1328,8 +1597,10 @@ class Mender:
             return edge if k >= end else text[k] != ":"
         bad = False
         closed = False
-        while c in "}]":
+        while c in "}]" or c == ")" and stack.kind == "(":
             kind = OPENERS[c]
+            if stack.kind == "(" and c == "]":
+                kind = "("
             if stack.kind == kind:
                 stack = stack.pop()
             else:
@@ -1341,47 +1612,49 @@ class Mender:
                 if not bad and self._lex != "D":
                     return j >= self._floor
                 j = past(_BLANKS, text, j + 1, end)
-                return edge if j >= end else text[j] not in "\"'" and (bad or text[j] != ",")
-            j = past(_BLANKS, text, j + 1, end)
+                return edge if j >= end else text[j] not in _QUOTES and (bad or text[j] != ",")
+            j = self._over(text, j + 1, end, edge, True)
             if j >= end:
                 return edge
-            at = self._at(text, j, final)
+            at = None if j < 0 else self._at(text, j, final)
             if at is not False:
                 return at
             c = text[j]
         if c == ",":
-            j = past(_BLANKS, text, j + 1, end)
+            j = self._over(text, j + 1, end, edge, True)
             if j >= end:
                 return edge
-            at = self._at(text, j, final)
+            at = None if j < 0 else self._at(text, j, final)
             if at is not False:
                 return at
             c = text[j]
-            if c in ",}]":
+            if c in ",}]" or c == ")" and stack.kind == "(":
                 return True
             if stack.kind == "{":
                 if c == "{" and self._lex != "D" and not closed and self._in_list():
                     return _objectlike(text, j, end, edge)
-                if c not in "\"'":
+                if c not in _QUOTES:
                     return _identkey(text, j, end, edge)
                 whole = _keylike(text, j, end, edge)
                 if not whole and self._lex == "S":
                     return bool(_OPEN_KEY.match(text, j, end) or _NO_COLON.match(text, j, end)) or whole
                 return whole
-            if c in _STARTS:
+            if c in _STARTS or c == "(":
                 return True
+            if c in "+.":
+                return edge if j + 1 >= end else text[j + 1] in "0123456789"
             return _literal(text, j, end, edge)
-        if c in "\"'":
+        if c in _QUOTES:
             if stack.kind == "{":
                 return _keylike(text, j, end, False if edge else None)
             if closed:
                 return False
             k = past(_BODY[c], text, j + 1, end)
-            if k >= end or text[k] != c:
+            if k >= end or text[k] not in _ENDS[c]:
                 return False if edge else None
             k = past(_BLANKS, text, k + 1, end)
-            return edge if k >= end else text[k] in ",]"
-        if c == ":" and stack.kind == "[" and not closed:
+            return edge if k >= end else text[k] in ",]" or text[k] == ")" and stack.kind == "("
+        if c == ":" and stack.kind in _LISTS and not closed:
             k = past(_BLANKS, text, j + 1, end)
             return edge if k >= end else text[k] in _STARTS
         if stack.kind == "{" and "\n" in text[i:j]:
@@ -1437,12 +1710,15 @@ _STEPS = {
     "U": Mender._step_bare,
     "A": Mender._step_after,
     "J": Mender._step_junk,
+    "/": Mender._step_comment,
     "k0": Mender._step_key,
     "k": Mender._step_key,
     "I": Mender._step_ident,
     "c": Mender._step_colon,
     "K": Mender._step_string,
     "S": Mender._step_string,
+    "S0": Mender._step_first,
+    "Q": Mender._step_triple,
     "To": Mender._step_string,
     "D": Mender._step_string,
 }

@@ -31,6 +31,7 @@ __all__ = [
     "MAX_TAIL",
     "MEMO_CHUNK",
     "NOWHERE",
+    "SMART",
     "Node",
     "Stack",
     "Step",
@@ -53,7 +54,11 @@ WHOLE = frozenset(("0", "1", "f", "E", "=true", "=false", "=null", "N"))
 MAX_TAIL = 8
 """How many closers may wait at the end of a string."""
 
-CLOSERS = {"{": "}", "[": "]"}
+CLOSERS = {"{": "}", "[": "]", "(": "]"}
+"""What closes a bracket in JSON. `(` is a tuple that is given out as an array: only the careful half knows its end."""
+
+SMART = {**dict.fromkeys("“”„‟", '“”„‟"'), **dict.fromkeys("‘’‚‛", "‘’‚‛'")}
+"""Quotes of word processors, and what may close a string that begins with one."""
 
 Step = tuple["Node", str, str, "Node"]
 """Where a chunk leads: the node behind it, what may be given out, what must be held, the last safe node."""
@@ -162,7 +167,7 @@ class Node(dict[str, "Node"]):
         self.mark = 0
         self.safe: Node = self
         self.memo: dict[str, Step | None] = {}
-        if lex in ("S", "D", "To", "A", "k0") or (lex == "v0" and not stack.tree.doubtful):
+        if lex in ("S", "S0", "D", "To", "A", "k0") or (lex == "v0" and not stack.tree.doubtful):
             self.mark = 1
         elif lex == "S," or lex == "T1":
             self.mark = 2
@@ -179,6 +184,12 @@ class Node(dict[str, "Node"]):
 
     def walk(self, chunk: str) -> Step | None:
         """Where `chunk` leads from here, or None if it does not fit or the value ends in it."""
+        if self.lex == "S0" and chunk[:1] not in ("", '"'):
+            # as inside the string; nothing is remembered here: what strings begin with does not come again
+            inside = self.stack.node("S")
+            if chunk.isprintable() and not ('"' in chunk or "\\" in chunk or chunk[-1] in " ,]}"):
+                return inside, chunk, "", inside
+            return inside.memo.get(chunk) or inside.walk(chunk)
         node = self
         at = 0
         safe: Node | None = None
@@ -278,7 +289,7 @@ def _next(node: Node, ch: str) -> Node:
         if ch == "\\":
             return stack.node("D\\")
         return node if ch >= " " else ERROR
-    if lex == "S" or lex == "H":
+    if lex == "S" or lex == "H" or lex == "S0":
         if ch == '"':
             return stack.node("Aq")
         if ch == "\\":
@@ -344,7 +355,8 @@ def _next(node: Node, ch: str) -> Node:
         if ch in BLANKS:
             return stack.node("v") if lex == "v," else node
         if ch == '"':
-            return stack.node("S")
+            # at its first character, a string may still be in triple quotes
+            return stack.node("S0")
         if ch in "{[":
             if stack.depth >= stack.tree.max_depth:
                 return ERROR

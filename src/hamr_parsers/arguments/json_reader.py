@@ -69,6 +69,9 @@ def _before_tail(text: str, start: int, end: int) -> int:
     return end
 
 
+_NEVER = re.compile(r"\b\B")
+
+
 @lru_cache(maxsize=1)
 def _run_patterns() -> dict[str, re.Pattern[str]]:
     """For each state a pattern for the whole members that follow; compiled when the first long text comes."""
@@ -90,6 +93,9 @@ def _run_patterns() -> dict[str, re.Pattern[str]]:
         "Aq[": items,
         "k0{": re.compile(rf"(?:{_W}{member}(?:{_W},{_W}{member})*+)?+"),
         "v0[": re.compile(rf"(?:{_W}{value}(?:{_W},{_W}{value})*+)?+"),
+        "A(": items,
+        "Aq(": items,
+        "v0(": _NEVER,
     }
 
 
@@ -119,13 +125,14 @@ def _run(node: Node, text: str, i: int) -> tuple[Node, int, int, Node]:
 
 def _string_node(stack: Stack, text: str, at: int, end: int) -> Node:
     """The node before the closing quote at `at`, if `stack` is open at `end` and only closers stand between."""
+    empty = text[at - 1] == '"' and text[at - 2] != "\\"
     for k in range(end - 1, at, -1):
         c = text[k]
         if c == "}":
             stack = stack.push("{")
         elif c == "]":
             stack = stack.push("[")
-    return stack.node("S")
+    return stack.node("S0" if empty else "S")
 
 
 class JsonReader(Mender):
@@ -159,7 +166,7 @@ class JsonReader(Mender):
         """Whether the next character stands in a string, as far as the text that was read tells."""
         node = self.node
         lex = node.lex if node is not None else self._lex
-        return lex[0] in "SDT" and not self.done
+        return lex[0] in "SDTQ" and not self.done
 
     def fast(self, chunk: str) -> str | None:
         """The text to give out for `chunk`, or None if `feed` must read it (nothing has changed then)."""
@@ -348,7 +355,7 @@ class JsonReader(Mender):
         if tail and (tail < len(held) or self.boundary is None or after.lex != f"T{after.stack.depth}"):
             # it belongs to the text, unless it closes all: then it was meant to
             self.out.append(held[:tail])
-        in_string = node.text or node.lex == "To"
+        in_string = node.text or node.lex in ("S0", "To")
         self.closing = ('"' if in_string else "") + node.stack.closers(self.watch)
         self._held.clear()
         self.node = None

@@ -21,6 +21,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ..events import Diagnostic
+from .json_nodes import SMART
+from .numbers import FLOAT, MAX_NUMBER, number
 from .schema import ParamSchema, ToolSchema
 from .tagged import TextValue, escape
 
@@ -41,11 +43,8 @@ _GLUED = re.compile(r"([+-]?[0-9][0-9.]{0,63})([A-Za-z_]\w{0,63})")
 """A number and the name of the next argument, without the comma."""
 _VALUE_BEGINS = re.compile(r"""[ \t]{0,8}(?:["'\[{(0-9\-]|[Tt]rue|[Ff]alse|None|null)""")
 _PREFIX = re.compile(r"[rRbBfFuU]{1,2}(?=[\"'])")
-_SMART = {**dict.fromkeys("“”„‟", '“”„‟"'), **dict.fromkeys("‘’‚‛", "‘’‚‛'")}
-"""Quotes of word processors, and what may close a string that begins with one."""
-_QUOTES = "\"'" + "".join(_SMART)
+_QUOTES = "\"'" + "".join(SMART)
 _CLOSERS = ")]}"
-_MAX_NUMBER = 4300
 
 # States
 _ITEM, _COLON, _VALUE, _AFTER, _BARE, _STRING, _COMMENT, _ADJACENT = range(8)
@@ -121,45 +120,8 @@ _HEX_LENGTH = {"x": 2, "u": 4, "U": 8}
 _HEX = re.compile(r"[0-9a-fA-F]*")
 _OCTAL = re.compile(r"[0-7]{1,3}")
 
-_DECIMAL = re.compile(r"([+-]?)([0-9]+(?:_[0-9]+)*)")
-_FLOAT = re.compile(r"([+-]?)((?:[0-9]+(?:_[0-9]+)*)?)(\.(?:[0-9]+(?:_[0-9]+)*)?)?([eE][+-]?[0-9]+)?")
-_BASED = re.compile(r"([+-]?)0(?:[xX][0-9a-fA-F_]+|[oO][0-7_]+|[bB][01_]+)")
 _WORDS = {"True": "true", "False": "false", "None": "null", "true": "true", "false": "false", "null": "null"}
 _NOT_FINITE = frozenset({"nan", "inf", "infinity"})
-
-
-def _number(text: str) -> str | None:
-    """The JSON text of a Python number; None if the text is none, or one that JSON cannot say."""
-    if len(text) > _MAX_NUMBER or text[-1:] not in "0123456789.abcdefABCDEF":
-        return None
-    if text[:1] in ("+", "-"):
-        text = text[0] + text[1:].lstrip(_BLANKS)
-    match = _DECIMAL.fullmatch(text)
-    if match is not None:
-        digits = match[2].replace("_", "").lstrip("0") or "0"
-        return ("-" if match[1] == "-" else "") + digits
-    match = _BASED.fullmatch(text)
-    if match is not None:
-        if len(text) > 1000:
-            return None
-        try:
-            return str(int(text, 0))
-        except ValueError:
-            return None
-    match = _FLOAT.fullmatch(text)
-    if match is None or not (match[2] or (match[3] or "").strip(".")):
-        return None
-    try:
-        if abs(float(text)) == float("inf"):
-            return None
-    except ValueError:
-        return None
-    sign, whole, fraction, exponent = match.groups()
-    whole = whole.replace("_", "").lstrip("0") or "0"
-    out = ("-" if sign == "-" else "") + whole
-    if fraction is not None:
-        out += "." + (fraction[1:].replace("_", "") or "0")
-    return out + (exponent or "")
 
 
 class PythonArgumentsReader:
@@ -874,7 +836,7 @@ class PythonArgumentsReader:
         return pos + 1
 
     def _is_scalar(self) -> bool:
-        if self._bare_multi or self._bare_length > _MAX_NUMBER:
+        if self._bare_multi or self._bare_length > MAX_NUMBER:
             return False
         return _is_scalar("".join(self._bare))
 
@@ -892,9 +854,9 @@ class PythonArgumentsReader:
         elif self._role == _IS_KEY:
             name = token
             if self._stack[-1].kind != _ARGS:
-                number = _number(token)
-                name = _WORDS.get(token) or number or token
-                if name == token and token not in _WORDS and number is None:
+                found = number(token)
+                name = _WORDS.get(token) or found or token
+                if name == token and token not in _WORDS and found is None:
                     self._report("unquoted-key", f"the key {_shown(token)} has no quotes", end)
             self._set_key(name)
             self._state = _COLON
@@ -917,15 +879,15 @@ class PythonArgumentsReader:
         word = _WORDS.get(token)
         if word is not None:
             return word
-        number = _number(token)
-        if number is not None:
-            return f'"{escape(token)}"' if wants_string else number
+        found = number(token)
+        if found is not None:
+            return f'"{escape(token)}"' if wants_string else found
         lowered = token.lower()
         if not (param is not None and param.may_be_string):
             if lowered in ("true", "false", "none", "null"):
                 self._report("literal-case", f"{token} is written {lowered.capitalize()}", end)
                 return "null" if lowered == "none" else lowered
-        if lowered.lstrip("+-") in _NOT_FINITE or (len(token) < 400 and _FLOAT.fullmatch(token)):
+        if lowered.lstrip("+-") in _NOT_FINITE or (len(token) < 400 and FLOAT.fullmatch(token)):
             self._report("not-finite", f"{token} is no JSON number; it is kept as a string", end)
         else:
             code = "unquoted-key" if key else "unquoted-value"
@@ -939,7 +901,7 @@ class PythonArgumentsReader:
         end = len(text)
         raw = False
         quote_at = pos
-        smart = _SMART.get(text[pos])
+        smart = SMART.get(text[pos])
         if smart is not None:
             string = self._smart_string(text, pos, smart, final)
             if not string:
@@ -984,10 +946,11 @@ class PythonArgumentsReader:
         """
         limit, full = _window(text, pos, final)
         seen = False
-        for at in range(pos + 1, limit):
-            if text[at] in ends[:-1]:
+        window = text[pos:limit]
+        for at in range(1, len(window)):
+            if window[at] in ends[:-1]:
                 seen = True
-                verdict = self._verdict(text[:limit], at + 1, full)
+                verdict = self._verdict(window, at + 1, full)
                 if verdict is None:
                     return None
                 if verdict == _CLOSES:
@@ -1335,7 +1298,7 @@ def _continued(text: str, pos: int, final: bool) -> int:
 
 
 def _is_scalar(token: str) -> bool:
-    return token in _WORDS or _number(token) is not None
+    return token in _WORDS or number(token) is not None
 
 
 def _names_argument(text: str, at: int, limit: int, full: bool, colons: bool) -> bool | None:
