@@ -73,7 +73,7 @@ def past(pattern: re.Pattern[str], text: str, start: int, end: int = sys.maxsize
 class Tree:
     """Interns the stacks of readers that agree on depth, watched level and doubtful brackets."""
 
-    __slots__ = ("doubtful", "max_depth", "memo", "root", "stacks", "watch")
+    __slots__ = ("doubtful", "firsts", "max_depth", "memo", "root", "stacks", "watch")
 
     def __init__(self, max_depth: int, watch: int, doubtful: bool) -> None:
         self.max_depth = max_depth
@@ -81,6 +81,7 @@ class Tree:
         self.doubtful = doubtful
         self.stacks = 0
         self.memo = 0
+        self.firsts = 0
         self.root = Stack(self, None, "", 0)
 
 
@@ -185,11 +186,20 @@ class Node(dict[str, "Node"]):
     def walk(self, chunk: str) -> Step | None:
         """Where `chunk` leads from here, or None if it does not fit or the value ends in it."""
         if self.lex == "S0" and chunk[:1] not in ("", '"'):
-            # as inside the string; nothing is remembered here: what strings begin with does not come again
+            # as inside the string; what strings begin with is remembered apart, and must not use up the tree
             inside = self.stack.node("S")
-            if chunk.isprintable() and not ('"' in chunk or "\\" in chunk or chunk[-1] in " ,]}"):
-                return inside, chunk, "", inside
-            return inside.memo.get(chunk) or inside.walk(chunk)
+            if (
+                '"' in chunk  # bytes, which the engine tries here first, are an error at once
+                or "\\" in chunk
+                or not chunk.isprintable()
+                or chunk.endswith((",", ", ", "}", "]"))
+            ):
+                return inside.memo.get(chunk) or inside.walk(chunk)
+            whole = (inside, chunk, "", inside)
+            if len(chunk) <= 16 and self.stack.tree.firsts < MAX_MEMO:
+                self.stack.tree.firsts += 1
+                self.memo[chunk] = whole
+            return whole
         node = self
         at = 0
         safe: Node | None = None
