@@ -40,6 +40,8 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 _MAX_NUMBER = 4300  # characters; `int()` and `json.loads` refuse longer integers
 _MAX_SHIFT = 400  # digits that an exponent may add to an integer
 
+_PYTHON = frozenset(("single-quotes", "python-literal"))  # what is odd about Python's spelling of a value
+
 # Any JSON value if the text is one, for formats whose templates write non-strings as JSON.
 _UNTYPED_JSON = ParamSchema(
     ("null", "integer", "number", "boolean", "object", "array", "string"), quoted=True, exact=True
@@ -342,6 +344,7 @@ class TextValue:
             it is one; else a string).
         max_depth: of nested objects and arrays.
         max_held: characters; a value whose type is open for longer is a string.
+        python: the family's template writes objects and arrays as Python does, so nothing is said about that.
 
     Attributes:
         out: JSON text to append, and diagnostics at their places; the caller takes and clears it.
@@ -360,6 +363,7 @@ class TextValue:
         "_number_length",
         "_pieces",
         "_plain",
+        "_quiet",
         "_reader",
         "_rest",
         "_schema",
@@ -382,6 +386,7 @@ class TextValue:
         *,
         max_depth: int = 200,
         max_held: int = 1 << 20,
+        python: bool = False,
     ) -> None:
         if schema is None and untyped == "json":
             schema = _UNTYPED_JSON
@@ -390,6 +395,7 @@ class TextValue:
         self.streaming = False
         self.max_depth = max_depth
         self.max_held = max_held
+        self._quiet = _PYTHON if python else frozenset[str]()
         self._schema = schema
         self._plain = schema is None or schema.only_string
         self._pieces: list[str] = []  # held while the type is open
@@ -630,7 +636,7 @@ class TextValue:
             json.loads("".join(item for item in reader.out if isinstance(item, str)))
         except (ValueError, RecursionError):
             return None
-        return [*reader.out]
+        return self._heard(reader)
 
     def _become_string(self, mismatch: bool = True) -> None:
         schema = self._schema
@@ -676,9 +682,13 @@ class TextValue:
         """Give out what the reader has; whether it is done."""
         if reader.out:
             self._given = self._given or any(isinstance(item, str) and item for item in reader.out)
-            self.out += reader.out
+            self.out += self._heard(reader)
             reader.out.clear()
         return reader.done
+
+    def _heard(self, reader: JsonReader) -> list[str | Diagnostic]:
+        """What the reader has to say, but for what the family's own template would make it say."""
+        return [item for item in reader.out if isinstance(item, str) or item.code not in self._quiet]
 
     def _junk(self, text: str, base: int) -> None:
         junk = text.lstrip(_BLANKS)

@@ -47,6 +47,7 @@ class Dialect:
         no_call: names that no call has: they say that no tool is called, unless one is declared.
         adopts: it has no calls of its own, and becomes the dialect whose opener is met.
         forced: the request forced a call.
+        python: its template writes objects and arrays between tags as Python does.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Dialect:
     no_call: frozenset[str] = frozenset()
     adopts: bool = False
     forced: bool = False
+    python: bool = False
     again: tuple[Callable[..., Dialect], str, bool] | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
