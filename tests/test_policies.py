@@ -37,3 +37,22 @@ def test_policy(record: Any, options: dict[str, Any], size: int) -> None:
         stream.feed(record.text[at : at + step])
     stream.close(reason)
     assert judge(record, stream.message) is None
+
+
+def test_members_that_nest_too_deeply_end_their_call_alone() -> None:
+    """What is left of the call is passed over; the next one, and the text behind, are read."""
+    ns = "]<]minimax[>["
+    deep = f"{ns}<a>" * 6 + "x" + f"{ns}</a>" * 6
+    calls = f'{ns}<invoke name="set_opts">{deep}{ns}</invoke>\n{ns}<invoke name="now">{ns}</invoke>'
+    text = f"{ns}<tool_call>\n{calls}\n{ns}</tool_call>Done."
+    for step in (len(text), 1, 7):
+        stream = hp.StreamParser(parser="minimax_m3", max_depth=5)
+        for at in range(0, len(text), step):
+            stream.feed(text[at : at + step])
+        stream.close()
+        found = [
+            (c.name, c.complete, c.arguments_dict(allow_incomplete=True)) for c in stream.message.tool_calls
+        ]
+        assert found == [("set_opts", False, {"a": {"a": {"a": {"a": {"a": {}}}}}}), ("now", True, {})]
+        assert stream.message.content == "Done."
+        assert "too-deep" in {d.code for d in stream.message.diagnostics}

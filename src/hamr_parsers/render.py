@@ -370,9 +370,7 @@ class _Writer:
             parts["id"] = call.id or self._id(parts)
         if "{params}" in template:
             joint = spelling.get("param_joint", "")
-            parts["params"] = joint.join(
-                self._param(key, value, template) for key, value in arguments.items()
-            )
+            parts["params"] = joint.join(self._param(key, value) for key, value in arguments.items())
         if "{arguments}" in template:
             parts["arguments"] = self._arguments(arguments, template)
         return _fill(template, **parts)
@@ -411,7 +409,7 @@ class _Writer:
             colon=":",
         )
 
-    def _param(self, key: str, value: Any, template: str) -> str:
+    def _param(self, key: str, value: Any) -> str:
         spelling = self.spelling
         if not isinstance(value, str):
             param = spelling.get("param_json", spelling.get("param", ""))
@@ -425,10 +423,11 @@ class _Writer:
         if isinstance(value, str):
             return value
         kind = self.spelling.get("values", "json")
-        if kind == "members" and isinstance(value, dict):
-            return "".join(self._param(key, item, "") for key, item in value.items())
-        if kind == "members" and isinstance(value, list):
-            return "".join(self._param("item", item, "") for item in value)
+        if kind == "members" and isinstance(value, dict | list):
+            parts = []
+            for key, item in value.items() if isinstance(value, dict) else (("item", item) for item in value):
+                parts.append(self._param(key, item))  # a loop: a comprehension costs a frame a level
+            return "".join(parts)
         if kind == "python" or (kind == "mixed" and not isinstance(value, dict | list)):
             return self.python.write(value)
         return self.json.write(value, _margin(param, "{value}"))

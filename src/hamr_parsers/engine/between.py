@@ -137,7 +137,20 @@ class Between(Moves):
             term = "DECLARED_NAME"
         self._shift(term)
         self._enter()
+        if term == "KEY" and self._call is not None and len(self._call.path) > self._settings.max_depth:
+            self._too_deep(self._base + pos, self._base + end)
         return end
+
+    def _too_deep(self, start: int, end: int) -> None:
+        """A member stands deeper than any may: the call is over, and what is left of it is passed over."""
+        call, node = self._call, self._node
+        assert call is not None and node is not None
+        self._node = node.last_in_call(call.depth)
+        self._at = end
+        self._diagnose("too-deep", f"nested deeper than {self._settings.max_depth}", start, end)
+        self._end_call(False)
+        self._phase = JUNK
+        self._in_call = True
 
     @staticmethod
     def _in_name(scan: Scan, buf: str, at: int, last: int, final: bool) -> tuple[int, Any] | None:

@@ -193,6 +193,16 @@ class Node:
                 return node
         return None
 
+    def last_in_call(self, depth: int) -> Node:
+        """The innermost place around this one, deeper than `depth`, where a closer ends the call; else this one."""
+        closers = [terminal for terminal in self.grammar.markers if terminal.startswith("END_")]
+        for size in range(len(self.stack) - 1, depth, -1):
+            node = intern(self.grammar, self.stack[:size], self.end, "")
+            edges = [node.shift(terminal) for terminal in closers]
+            if any(edge is not None and edge.ends_call for edge in edges):
+                return node
+        return self
+
     @cached_property
     def keys(self) -> int:
         """How many members are open here that have their key."""
