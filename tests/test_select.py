@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hamr_parsers.errors import HamrParsersError, UnknownParserError
+from hamr_parsers.errors import HamrParsersError, InvalidResponseTemplateError, UnknownParserError
 from hamr_parsers.families import registry
 from hamr_parsers.families.registry import get_family, list_families, register_family
 from hamr_parsers.select import Resolution, SelectionError, normal_model, opens_reasoning, resolve_parser
@@ -602,19 +602,15 @@ def test_bad_arguments() -> None:
         assert str(caught.value) == message
 
 
-def test_a_response_template_needs_a_family_that_reads_one() -> None:
-    found = resolve_parser(model="Qwen/Qwen3-8B", response_template={"version": 1})
-    if not any(family.kind == "response_template" for family in list_families()):
-        assert found.parser == "hermes"
-        assert found.conflicts == ("a response_template was given, but no registered family reads one yet",)
-        register_family(None, {"id": "hf", "title": "hf", "kind": "response_template"})
-    try:
-        found = resolve_parser(model="Qwen/Qwen3-8B", response_template={"version": 1})
-        assert (found.parser, found.source) == ("hf", "parser")
-        assert resolve_parser(parser="hermes", response_template={}).parser == "hermes"
-    finally:
-        if "hf" in registry._registry.removed:
-            registry._unregister("hf")
+def test_a_response_template_decides_unless_a_parser_is_named() -> None:
+    template = {"start_anchor": "<bot>", "fields": {"content": {}}}
+    found = resolve_parser(model="Qwen/Qwen3-8B", response_template=template)
+    assert (found.parser, found.source) == ("hf", "parser")
+    assert found.reason == "a response_template was given, which hf reads; nothing overrides that."
+    assert found.conflicts == ("the model's name 'Qwen/Qwen3-8B' looks like hermes ('qwen3')",)
+    assert resolve_parser(parser="hermes", response_template={}).parser == "hermes"
+    with pytest.raises(InvalidResponseTemplateError):
+        resolve_parser(response_template={"version": 1})
 
 
 def test_a_registered_family_takes_part_at_once() -> None:

@@ -74,6 +74,22 @@ def convert(schema: Any, text: str, untyped: str = "string") -> tuple[str, list[
     return whole
 
 
+@pytest.mark.parametrize(
+    ("schema", "text", "expected"),
+    [
+        (STR, '"Paris"', '"Paris"'),
+        (STR, "Paris", '"Paris"'),
+        (STR, '"a" or "b"', '"\\"a\\" or \\"b\\""'),
+        (STR, "42", '"42"'),
+        (INT, "42", "42"),
+        (None, '"4"', '"4"'),
+        (None, "4", "4"),
+    ],
+)
+def test_a_string_may_stand_in_quotes_where_values_are_json(schema: Any, text: str, expected: str) -> None:
+    assert convert(schema, text, "json_always") == (expected, [])
+
+
 MISMATCH = ["type-mismatch"]
 
 

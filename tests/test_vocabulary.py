@@ -32,7 +32,7 @@ from hamr_parsers.families import registry
 from hamr_parsers.tools import ToolSet
 
 GRAMMARS = Path(__file__).parent / "grammars"
-NAMES = ("gpt_oss", "kimi_k2", "minimax_m3", "gemma4", "deepseek_v32", "hf_template")
+NAMES = ("gpt_oss", "kimi_k2", "minimax_m3", "gemma4", "deepseek_v32", "lines")
 
 TOOLS: dict[str, dict[str, Any]] = {
     "get_weather": {"city": {"type": "string"}, "days": {"type": "integer"}},
@@ -390,43 +390,55 @@ CASES = [
             ),
         ),
     ),
-    # -- a response_template of transformers
+    # -- arguments as lines
     Case(
-        "hf_template",
-        "thinking opened by the prompt",
-        "plan\n</think>\nOn it.<tool_call>\n<function=get_weather>\n<parameter=city>\n42\n</parameter>\n<parameter=days>\n3\n"
-        "</parameter>\n</function>\n</tool_call><|im_end|>",
-        "On it.",
-        "plan",
-        (call("get_weather", {"city": "42", "days": 3}),),
-        inside=True,
+        "lines",
+        "types as the schema says, blanks around do not count",
+        'Go.\n<call set_opts, v=1>\n name:  a: b  c \nflag: true\ncount:3\ntags: ["x", "y"]\nnote: null\n</call> Done.<eot>',
+        "Go.\n Done.",
+        calls=(
+            call("set_opts", {"name": "a: b  c", "flag": True, "count": 3, "tags": ["x", "y"], "note": None}),
+        ),
     ),
     Case(
-        "hf_template",
-        "cut call",
-        "plan</think>A<tool_call>\n<function=get_weather>\n<parameter=city>\nX\n</parameter>",
-        "A",
-        "plan",
-        (call("get_weather", {"city": "X"}, complete=False),),
-        inside=True,
+        "lines",
+        "no arguments",
+        "<call now></call><call now>\n</call>",
+        calls=(call("now", {}), call("now", {})),
+    ),
+    Case(
+        "lines",
+        "a line that is no member, and an empty one",
+        "<call f>\n\nwhat is this\na: 1\nb:\n</call>",
+        calls=(call("f", {"a": 1, "b": ""}),),
+        codes=("undeclared-tool", "junk"),
+        untyped="json",
+    ),
+    Case(
+        "lines",
+        "cut in a value",
+        "<call write_file>path: a\ncontent: Hello wor",
+        calls=(call("write_file", {"path": "a", "content": "Hello wor"}, complete=False),),
         codes=("cut",),
-        finish_reason="length",
     ),
     Case(
-        "hf_template",
-        "text on both sides",
-        "plan</think>A<tool_call>\n<function=get_weather>\n<parameter=city>\nX\n</parameter>\n</function>\n</tool_call>B<|im_end|>",
-        "AB",
-        "plan",
-        (call("get_weather", {"city": "X"}),),
-        inside=True,
+        "lines",
+        "the end of the turn in a value, which it does not close",
+        "<call write_file>path: a <eot>",
+        calls=(call("write_file", {"path": "a"}, complete=False),),
+        codes=("cut", "missing-closer"),
     ),
     Case(
-        "hf_template",
-        "markers in a value; the function's closer is optional",
-        "<tool_call><function=write_file><parameter=path>a</parameter><parameter=content>\n<tool_call>\n x</parameter>y\n"
-        "</parameter></tool_call>",
-        calls=(call("write_file", {"path": "a", "content": "<tool_call>\n x</parameter>y"}),),
+        "lines",
+        "the end of the turn behind a line",
+        "<call write_file>path: a\n<eot>",
+        calls=(call("write_file", {"path": "a"}),),
+    ),
+    Case(
+        "lines",
+        "a lazy marker is over at its first match",
+        "<call write_file type=x>path: a > b\n</call>",
+        calls=(call("write_file", {"path": "a > b"}),),
     ),
 ]
 

@@ -14,6 +14,7 @@ __all__ = [
     "GrammarError",
     "HamrParsersError",
     "IncompleteToolCallError",
+    "InvalidResponseTemplateError",
     "InvalidToolsError",
     "RenderError",
     "UnknownParserError",
@@ -59,6 +60,10 @@ class RenderError(HamrParsersError, ValueError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return (type(self), (self.reason, self.family, self.thing))
+
+
+class InvalidResponseTemplateError(HamrParsersError, ValueError):
+    """`response_template` is none, or one that cannot be honoured; the message names the key and the way out."""
 
 
 class GrammarError(HamrParsersError, ValueError):

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from .engine.machine import Machine, Settings
 from .events import ContentDelta, Event, Span
 from .families import registry
-from .families.dialects import dialect
+from .families.dialects import dialect, is_made
 from .families.entry import Family
 from .message import ParsedMessage
 from .select import opens_reasoning, resolve_parser
@@ -50,12 +50,13 @@ class StreamParser(Machine):
         max_depth: deepest nesting of arguments.
         collect: keep text and calls for `message`; without it memory does not grow.
         trace: keep spans.
-        response_template: a checkpoint's own description of its output (families of kind
-            `response_template`).
+        response_template: a checkpoint's own description of its output, as transformers defines it: the
+            template or all of `tokenizer_config.json`, as a mapping, JSON text or a path.
 
     Raises:
         UnknownParserError: no family has this name.
         InvalidToolsError: `tools` holds something that is not a tool.
+        InvalidResponseTemplateError: `response_template` is none, or cannot be honoured.
         ValueError: another argument has no such value.
     """
 
@@ -89,6 +90,10 @@ class StreamParser(Machine):
             raise ValueError("max_held and max_depth must be at least 1")
         resolution = resolve_parser(model, parser, chat_template, tool_call_parser, response_template)
         family = registry.get_family(resolution.parser)
+        if response_template is not None and family.kind == "response_template":
+            from .families.response_template import template_family  # it imports pydantic
+
+            family = template_family(response_template, family)
         choice = _tool_choice(tool_choice)
         settings = Settings(
             tools if type(tools) is ToolSet else ToolSet.of(tools),
@@ -102,9 +107,12 @@ class StreamParser(Machine):
         )
         prefill = _prefill(family, prompt) if prompt else None
         inside = starts_in_reasoning
-        if inside is None and prefill is None and opens_reasoning(family, model):
+        if inside is None and (prefill is None or is_made(family)) and opens_reasoning(family, model):
             inside = True
-        super().__init__(dialect(family, choice not in ("auto", "none")), settings, inside, id_factory)
+        reads = dialect(family, choice not in ("auto", "none"))
+        if prompt and prefill is None and is_made(family) and reads.grammar is not None:
+            prefill = _opened(reads.grammar.spellings.get("THINK", []), prompt)
+        super().__init__(reads, settings, inside, id_factory)
         self.parser: str = family.id
         if prefill and starts_in_reasoning is None:
             self._prefill(prefill)
@@ -172,7 +180,9 @@ class StreamParser(Machine):
         if self._new_id is self._dialect.new_id:
             state["_new_id"] = None
         dialect = self._dialect
-        return (_restore, (type(self), registry.get_family(dialect.id), dialect.forced, self.parser), state)
+        assert dialect.again is not None
+        family = dialect.again[1] if isinstance(dialect.again[1], Family) else registry.get_family(dialect.id)
+        return (_restore, (type(self), family, dialect.forced, self.parser), state)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
@@ -228,6 +238,12 @@ def _prefill(family: Family, prompt: str) -> str | None:
     """What the prompt wrote of the answer itself; None if no assistant turn is opened in it."""
     ends = [at + len(opener) for opener in family.turn if (at := prompt.rfind(opener)) >= 0]
     return prompt[max(ends) :] if ends else None
+
+
+def _opened(openers: list[str], prompt: str) -> str | None:
+    """The opener of the reasoning that a prompt without any other mark ends with."""
+    tail = prompt.rstrip()
+    return next((opener for opener in openers if tail.endswith(opener.rstrip())), None)
 
 
 def parse(text: str | bytes, *, finish_reason: str | None = None, **options: Any) -> ParsedMessage:

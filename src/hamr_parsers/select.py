@@ -88,13 +88,14 @@ def resolve_parser(
     Raises:
         UnknownParserError: no family has the name given as `parser`.
         SelectionError: `parser` and `tool_call_parser` name different families, or an argument is of no use.
+        InvalidResponseTemplateError: `response_template` is none, or one that cannot be honoured.
     """
     for key, value in (("model", model), ("parser", parser), ("tool_call_parser", tool_call_parser)):
         if value is not None and not isinstance(value, str):
             raise SelectionError(f"{key}: a string is wanted, not {type(value).__name__}")
     generation = registry.generation()
     seen = None if chat_template is None else _by_template(generation, _templates(chat_template))
-    return _resolve(
+    found = _resolve(
         generation,
         model,
         parser,
@@ -103,6 +104,11 @@ def resolve_parser(
         seen,
         response_template is not None,
     )
+    if response_template is not None and (family := get_family(found.parser)).kind == "response_template":
+        from hamr_parsers.families.response_template import template_family  # it imports pydantic
+
+        template_family(response_template, family)
+    return found
 
 
 def opens_reasoning(family: Family | str, model: str | None = None) -> bool:
@@ -112,6 +118,8 @@ def opens_reasoning(family: Family | str, model: str | None = None) -> bool:
         UnknownParserError: no family has this name.
     """
     id_ = family.id if isinstance(family, Family) else family
+    if isinstance(family, Family) and ".*" in family.always_reasoning:
+        return True
     return _opens_reasoning(registry.generation(), id_, model)
 
 

@@ -75,7 +75,7 @@ class ParamSchema:
         literals: non-string scalars of `enum` or `const` that are allowed although their type is not, as pairs of
             the text that means them and their JSON text: `{"anyOf": [{"const": false}, {"type": "string"}]}`.
         strings: the strings of `enum` and `const`, beside other types; a text that is one of them is that string.
-        quoted: a JSON string literal stands for its content (only for values without schema that are read as JSON).
+        quoted: a JSON string literal stands for its content (only for values that are read as JSON).
         exact: literals and null count only as JSON and Python spell them, not in any case.
     """
 
@@ -135,6 +135,12 @@ class ParamSchema:
         # Words that stand for a scalar: as written, and in any case. (text, JSON)
         self.words = tuple(words)
         self.folded_words = tuple(folded)
+
+    def with_quotes(self) -> ParamSchema:
+        """The same, where a string may stand in quotes."""
+        if not self.may_be_string:
+            return self
+        return ParamSchema(self.types, self.literals, self.strings, quoted=True, exact=self.exact)
 
     @property
     def types(self) -> tuple[str, ...]:

@@ -341,7 +341,7 @@ class TextValue:
     Args:
         schema: the parameter's types; None if they are not known.
         untyped: what text without schema is: "string", or "json" (the JSON value or Python literal that it is, if
-            it is one; else a string).
+            it is one; else a string). "json_always" is the latter, and with a schema too a string may stand in quotes.
         max_depth: of nested objects and arrays.
         max_held: characters; a value whose type is open for longer is a string.
         python: the family's template writes objects and arrays as Python does, so nothing is said about that.
@@ -388,8 +388,10 @@ class TextValue:
         max_held: int = 1 << 20,
         python: bool = False,
     ) -> None:
-        if schema is None and untyped == "json":
+        if schema is None and untyped != "string":
             schema = _UNTYPED_JSON
+        elif schema is not None and untyped == "json_always":
+            schema = schema.with_quotes()
         self.out: list[str | Diagnostic] = []
         self.base = 0
         self.streaming = False
@@ -397,7 +399,7 @@ class TextValue:
         self.max_held = max_held
         self._quiet = _PYTHON if python else frozenset[str]()
         self._schema = schema
-        self._plain = schema is None or schema.only_string
+        self._plain = schema is None or (schema.only_string and not schema.quoted)
         self._pieces: list[str] = []  # held while the type is open
         self._held = 0
         self._at = -1  # where the value begins

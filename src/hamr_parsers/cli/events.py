@@ -48,6 +48,7 @@ def events(
     parser: opt.ParserName = None,
     model: opt.Model = None,
     chat_template: opt.ChatTemplate = None,
+    response_template: opt.ResponseTemplate = None,
     tools: opt.Tools = None,
     tool_choice: opt.ToolChoice = None,
     prompt: opt.Prompt = None,
@@ -75,6 +76,7 @@ def events(
         finish_reason,
         recovery,
         calls_in_reasoning,
+        response_template,
     )
     inputs = Inputs(files, None if input == "auto" else input)
     console = out() if format == "text" else None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ..errors import InvalidToolsError
+from ..errors import InvalidResponseTemplateError, InvalidToolsError
 from ..transcripts import TranscriptError, decode_text
 from .inputs import read_bytes
 
@@ -62,6 +62,14 @@ ChatTemplate = Annotated[
     typer.Option(
         metavar="FILE",
         help="The model's chat template to choose the parser by.",
+        rich_help_panel="Which parser",
+    ),
+]
+ResponseTemplate = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="The checkpoint's `response_template`: tokenizer_config.json, or the template alone.",
         rich_help_panel="Which parser",
     ),
 ]
@@ -192,6 +200,7 @@ class ParserSetup:
         finish_reason: str | None,
         recovery: str,
         calls_in_reasoning: str,
+        response_template: Path | None = None,
     ) -> ParserSetup:
         """From the options' values; raises a `HamrParsersError` for the first that cannot be used."""
         import hamr_parsers as hp
@@ -207,7 +216,16 @@ class ParserSetup:
             kwargs["tool_choice"] = tool_choice
         if thinking is not None:
             kwargs["starts_in_reasoning"] = thinking
-        hp.resolve_parser(parser=parser, chat_template=kwargs.get("chat_template"))
+        if response_template is not None:
+            kwargs["response_template"] = read_text(response_template)
+        try:
+            hp.resolve_parser(
+                parser=parser,
+                chat_template=kwargs.get("chat_template"),
+                response_template=kwargs.get("response_template"),
+            )
+        except InvalidResponseTemplateError as error:
+            raise TranscriptError(str(response_template), str(error)) from None
         return cls(parser, model, finish_reason, kwargs)
 
     def start(self, transcript: Transcript) -> tuple[hp.StreamParser, hp.Resolution]:
@@ -219,14 +237,20 @@ class ParserSetup:
         import hamr_parsers as hp
 
         kwargs = dict(self.kwargs)
-        chosen = self.parser is None and self.model is None and "chat_template" not in kwargs
+        told = {"chat_template", "response_template"} & kwargs.keys()
+        chosen = self.parser is None and self.model is None and not told
         parser = transcript.parser if chosen and transcript.parser else self.parser
         model = self.model or transcript.model
         if transcript.tools is not None:
             kwargs.setdefault("tools", transcript.tools)
         if transcript.starts_in_reasoning is not None:
             kwargs.setdefault("starts_in_reasoning", transcript.starts_in_reasoning)
-        resolution = hp.resolve_parser(parser=parser, model=model, chat_template=kwargs.get("chat_template"))
+        resolution = hp.resolve_parser(
+            parser=parser,
+            model=model,
+            chat_template=kwargs.get("chat_template"),
+            response_template=kwargs.get("response_template"),
+        )
         return hp.StreamParser(parser=parser, model=model, **kwargs), resolution
 
 

@@ -46,6 +46,7 @@ def resolve(
         ),
     ] = None,
     chat_template: opt.ChatTemplate = None,
+    response_template: opt.ResponseTemplate = None,
     parser: opt.ParserName = None,
     format: Annotated[Literal["text", "json"], typer.Option(help="How to print the answer.")] = "text",
 ) -> int:
@@ -60,11 +61,18 @@ def resolve(
         else:
             names.append(name)
     if not names:
-        if chat_template is None and parser is None:
+        if chat_template is None and response_template is None and parser is None:
             raise typer.BadParameter("name a model, or give --chat-template or --parser", param_hint="MODEL")
         names.append(None)
     template = opt.read_text(chat_template) if chat_template is not None else None
-    found = [(name, hp.resolve_parser(model=name, parser=parser, chat_template=template)) for name in names]
+    described = opt.read_text(response_template) if response_template is not None else None
+    found = [
+        (
+            name,
+            hp.resolve_parser(model=name, parser=parser, chat_template=template, response_template=described),
+        )
+        for name in names
+    ]
     if format == "json":
         document = {
             "schema_version": SCHEMA_VERSION,

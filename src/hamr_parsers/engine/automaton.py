@@ -8,7 +8,8 @@ it ends in one of three ways: dead (the longest match seen so far counts), out o
 way on (`MORE`: the characters since the start are held), or out of text for good.
 
 Patterns are the literals and regexes of a grammar's terminals. They are bounded: every pattern has a longest
-match, so what is held is bounded as well, and a walk costs a bounded number of steps.
+match, so what is held is bounded as well, and a walk costs a bounded number of steps. A pattern that holds a lazy
+repetition (`.{0,64}?`) is over at its first match; any other goes on to its longest.
 
 `prefix_pattern` gives a plain `re` that finds places where a walk is worth while: it spells the first
 characters of every marker and accepts the end of the text in the middle of them. It is what runs over prose.
@@ -175,6 +176,17 @@ def parse_pattern(name: str, pattern: str, flags: Iterable[str] = ()) -> tuple[A
     return parsed, ignore_case
 
 
+def _is_lazy(parsed: Any) -> bool:
+    for op, arg in parsed:
+        if op is sre.MIN_REPEAT:
+            return True
+        inner = arg[1] if op is sre.BRANCH else [arg[3]] if op is sre.SUBPATTERN else []
+        inner = [arg[2]] if op in (sre.MAX_REPEAT, sre.POSSESSIVE_REPEAT) else inner
+        if any(map(_is_lazy, inner)):
+            return True
+    return False
+
+
 class _State(dict[str, "_State | None"]):
     """One state: the next state by character, computed when first asked for."""
 
@@ -205,12 +217,13 @@ class Automaton:
         terminals: terminal name -> (parsed pattern, ignore case), as `parse_pattern` gives them.
     """
 
-    __slots__ = ("first", "nfa", "rank", "start", "states")
+    __slots__ = ("first", "lazy", "nfa", "rank", "start", "states")
 
     def __init__(self, terminals: Mapping[str, tuple[Any, bool]]) -> None:
         self.nfa = _Nfa()
         self.rank = {name: i for i, name in enumerate(terminals)}
         self.states: dict[frozenset[int], _State] = {}
+        self.lazy: dict[int, frozenset[int]] = {}  # the end of a lazy pattern -> what leads on from there
         root = self.nfa.node()
         for name, (parsed, ignore_case) in terminals.items():
             first = self.nfa.node()
@@ -221,11 +234,16 @@ class Automaton:
                 self.nfa.free[end].append(last)
                 end = last
             self.nfa.accept[end] = name
+            if _is_lazy(parsed):
+                self.lazy[end] = frozenset(range(first, len(self.nfa.free))) - {end}
         self.start = self.state(self.nfa.closure([root]))
         self.first = "".join(sorted(self._chars(self.start) or ()))
 
     def state(self, nodes: frozenset[int]) -> _State:
         """The state of a set of nodes."""
+        for end, rest in self.lazy.items():
+            if end in nodes:
+                nodes -= rest
         found = self.states.get(nodes)
         if found is None:
             found = self.states[nodes] = _State(self, nodes)

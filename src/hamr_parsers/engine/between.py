@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from ..arguments.json_call import JsonCallReader
 from ..arguments.keyed_call import KeyedCallReader
+from ..arguments.line_reader import LineArgumentsReader
 from ..arguments.object_reader import ObjectReader
 from ..arguments.python_reader import PythonArgumentsReader
 from ..arguments.token_reader import TokenArgumentsReader
@@ -77,7 +78,11 @@ class Between(Moves):
                     return pos
                 if not named:
                     break
-            if term == "PY_ARGUMENTS" or (term == "TOKEN_ARGUMENTS" and ch == "(") or ch in starts:
+            if (
+                term in ("PY_ARGUMENTS", "LINE_ARGUMENTS")
+                or (term == "TOKEN_ARGUMENTS" and ch == "(")
+                or ch in starts
+            ):
                 return self._begin_arguments(term, pos)
         capture = node.capture
         if capture is not None and not STOPS["KEY" if capture == "KEY" else "NAME"].match(ch):
@@ -276,6 +281,17 @@ class Between(Moves):
                     tool,
                     settings.max_held,
                     coerce=self._dialect.quoted,
+                )
+            elif term == "LINE_ARGUMENTS":
+                literals = node.grammar.literals
+                self._reader = LineArgumentsReader(
+                    literals["COLON"],
+                    literals["NEWLINE"],
+                    limit,
+                    self._dialect.untyped,
+                    settings.max_depth,
+                    tool,
+                    settings.max_held,
                 )
             else:
                 self._reader = PythonArgumentsReader(

@@ -22,6 +22,7 @@ Theory. A `.lark` file says in which order a family's parts may come. Its termin
   | KEYED_JSON_CALL | a JSON object whose keys are names and whose values are arguments, a call for each |
   | JSON_ARGUMENTS, PY_ARGUMENTS | all arguments as one JSON value; as Python keyword arguments up to `)` |
   | TOKEN_ARGUMENTS | an object like JSON's, with bare keys, whose strings stand between two QUOTE markers |
+  | LINE_ARGUMENTS | an object as lines: a COLON between a key and its bare value, a NEWLINE between two members |
   | END_TURN, ROLE | end-of-turn tokens; the header of somebody else's turn (they have patterns) |
   | END_TEXT | an end-of-turn token that text may hold as well (`</s>`): it counts where its line ends |
 
@@ -48,10 +49,11 @@ errors), through functions that are not all public; the requirement in pyproject
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from ..errors import GrammarError
 from .automaton import Automaton, parse_pattern
@@ -79,15 +81,17 @@ VOCABULARY = frozenset(
         "JSON_ARGUMENTS",
         "PY_ARGUMENTS",
         "TOKEN_ARGUMENTS",
+        "LINE_ARGUMENTS",
     ]
 )
 STARTS: Final[tuple[str, ...]] = ("start", "start_in_reasoning", "start_forced", "start_in_reasoning_forced")
 """The rules that a text may be: one is chosen by where the prompt ends and whether a call is forced."""
 
-GRAMMARS: Final[dict[str, Grammar]] = {}
-"""The compiled grammars by key, so that a pickled parser finds its own again."""
+GRAMMARS: Final[MutableMapping[str, Grammar]] = WeakValueDictionary()
+"""The compiled grammars that are in use, by key, so that a pickled parser finds its own again."""
 
 _ENTITIES: Final = {"&lt;": "<", "&gt;": ">", "&amp;": "&", "&quot;": '"', "&apos;": "'"}
+_NEEDS: Final = {"TOKEN_ARGUMENTS": ("QUOTE",), "LINE_ARGUMENTS": ("COLON", "NEWLINE")}
 _MEANING = re.compile(r"(?:[a-z0-9]+_)*(call|member|stray)")
 
 
@@ -331,11 +335,12 @@ def compile_grammar(text: str, key: str, resolve: Callable[[str], str] | None = 
         parsed, _ = parse_pattern(name, *sources[name])
         spellings[name] = [pattern.value] if isinstance(pattern, PatternStr) else _samples(parsed)
         literals[name] = spellings[name][0]
-    if "TOKEN_ARGUMENTS" in used:
-        quote = patterns.get("QUOTE")
-        if not isinstance(quote, PatternStr):
-            raise GrammarError(f"grammar {key}: TOKEN_ARGUMENTS needs QUOTE, a string")
-        literals["QUOTE"] = quote.value  # no marker: only the reader looks for it
+    for word, needs in _NEEDS.items():
+        for name in needs if word in used else ():
+            pattern = patterns.get(name)
+            if not isinstance(pattern, PatternStr):
+                raise GrammarError(f"grammar {key}: {word} needs {name}, a string")
+            literals[name] = pattern.value  # no marker: only the reader looks for it
     entities = {}
     if "ENTITY" in patterns:
         parsed, _ = parse_pattern("ENTITY", patterns["ENTITY"].to_regexp())

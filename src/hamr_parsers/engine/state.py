@@ -40,7 +40,8 @@ class Dialect:
         bare: its calls have no marker by nature, so an object with name and arguments is a call without tools
             known.
         quoted: every value is written in quotes, so that quotes say nothing about its type.
-        untyped: how a text value without a schema is read: as a "string", or as "json" if it parses.
+        untyped: how a text value without a schema is read: as a "string", or as "json" if it parses; "json_always": as
+            json, and with a schema too a string may stand in quotes.
         id_pattern: what a model-given id must look like to be kept; None keeps any.
         new_id: makes an id.
         again: how to make it in another process: a function and its two arguments.
@@ -61,7 +62,7 @@ class Dialect:
     adopts: bool = False
     forced: bool = False
     python: bool = False
-    again: tuple[Callable[..., Dialect], str, bool] | None = None
+    again: tuple[Callable[..., Dialect], Any, bool] | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
         assert self.again is not None

@@ -27,9 +27,10 @@ __all__ = ["CALL_OBJECTS", "CAPTURES", "READERS", "TURN_ENDS", "VALUES", "Edge",
 
 CAPTURES: Final = ("NAME", "INDEXED_NAME", "DECLARED_NAME", "CALL_ID", "KEY")
 CALL_OBJECTS: Final = ("JSON_CALL", "BARE_JSON_CALL", "KEYED_JSON_CALL")
-READERS: Final = (*CALL_OBJECTS, "JSON_ARGUMENTS", "PY_ARGUMENTS", "TOKEN_ARGUMENTS")
+_ARGUMENTS: Final = ("JSON_ARGUMENTS", "TOKEN_ARGUMENTS", "LINE_ARGUMENTS")
+READERS: Final = (*CALL_OBJECTS, *_ARGUMENTS, "PY_ARGUMENTS")
 VALUES: Final = ("VALUE", "STRING_VALUE", "JSON_VALUE", "XML_VALUE")
-_EMPTIES: Final = (*VALUES, "JSON_ARGUMENTS", "TOKEN_ARGUMENTS")  # what recovery may take as empty
+_EMPTIES: Final = (*VALUES, *_ARGUMENTS)  # what recovery may take as empty
 TURN_ENDS: Final = ("END_TURN", "END_TEXT", "ROLE")
 _PY_CALL: Final = r"[^\W\d][\w.\-]{0,255}\s*(?:\(|\Z)"
 _NEVER = re.compile(r"(?!)")
@@ -283,12 +284,12 @@ class Node:
 
     @cached_property
     def tight_scan(self) -> Scan:
-        """Between markers: everything that may come, the closer of an envelope that holds nothing, and what may stand
-        where half a member was left out."""
-        over = (
-            n for n in self.grammar.until.get("VALUE", ()) if self.keys and self.back_to(n, 0) is not None
-        )
-        return self._scan((*self.reachable, f"END_{self.entered_by}", self.entered_by, *over))
+        """Between markers: everything that may come, the closer of an envelope that holds nothing, an opener twice, and
+        what may stand where half a member was left out."""
+        grammar, last = self.grammar, self.entered_by
+        twice = (last,) if last in grammar.openers or grammar.begins_call(last) else ()
+        over = (n for n in grammar.until.get("VALUE", ()) if self.keys and self.back_to(n, 0) is not None)
+        return self._scan((*self.reachable, f"END_{last}", *twice, *over))
 
     @cached_property
     def first_openers(self) -> dict[str, str]:

@@ -129,7 +129,9 @@ class Values(Claims):
                 first = at == pos and not self._begun_value()
                 verdict = self._closes(match[0], buf, at, match[1], final, first)
                 if verdict is False:
-                    at = match[1]
+                    here, at = at, match[1]
+                    while at > here + 1 and buf[at - 1] in "\r\n":
+                        at -= 1  # a line break at its end may frame the closer
                     continue
             else:
                 verdict = None

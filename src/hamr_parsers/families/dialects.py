@@ -21,7 +21,7 @@ from . import registry
 from .entry import Family
 from .prebuilt import source_digest, source_text
 
-__all__ = ["dialect", "family_openers", "marker_texts"]
+__all__ = ["dialect", "family_openers", "is_made", "marker_texts"]
 
 _ALNUM = string.ascii_letters + string.digits
 _ALNUM9 = re.compile(r"[A-Za-z0-9]{9}")
@@ -68,8 +68,13 @@ def _dialect(family: Family, forced: bool, generation: int) -> Dialect:
         adopts=family.kind == "auto",
         forced=forced,
         python=family.canonical.get("values") == "python",
-        again=(_named, family.id, forced),
+        again=(dialect, family, forced) if is_made(family) else (_named, family.id, forced),
     )
+
+
+def is_made(family: Family) -> bool:
+    """Whether a family was made at run time: it is in no registry, and goes with whoever needs it."""
+    return family.kind == "response_template" and "\n" in _file(family)
 
 
 @lru_cache(maxsize=256)

@@ -95,7 +95,8 @@ class Family:
         title: the family's name for people.
         kind: what reads its text. `grammar`: the engine, with `grammar`; `passthrough`: nothing does, all
             text is content; `auto`: the parser that watches for the families' openers; `response_template`:
-            a grammar made at run time from a template that the checkpoint ships.
+            a grammar made at run time from a template that the checkpoint ships (`grammar` is what is read
+            without one).
         grammar: the name of a resource beside the entries (`x.lark`), or the grammar's text (told apart by
             its newline), or None if the kind needs none.
         aliases: names that other tools use for this family, by tool (`PEERS`).
@@ -112,7 +113,8 @@ class Family:
             with it is read as that one.
         no_call: names by which the family's models say that they call nothing; unless a tool of that name is
             declared, such a call is consumed and not given out.
-        untyped: what a text value is if nothing is known about its type: a `string`, or `json` if it parses.
+        untyped: what a text value is if nothing is known about its type: a `string`, or `json` if it parses;
+            `json_always`: the latter, and a string may stand in quotes where its type is known as well.
         quoted: the template writes every value in quotes, so a value in quotes is typed by the tool's schema.
         reasoning: the format has reasoning blocks.
         always_reasoning: regular expressions, searched like `name_patterns`, of models whose prompt always
@@ -159,7 +161,7 @@ class Family:
     bare: bool = False
     borrows: bool = False
     no_call: tuple[str, ...] = ()
-    untyped: Literal["string", "json"] = "string"
+    untyped: Literal["string", "json", "json_always"] = "string"
     quoted: bool = False
     reasoning: bool = False
     always_reasoning: tuple[str, ...] = ()
@@ -182,7 +184,7 @@ class Family:
             values["grammar"] = grammar
         if kind == "grammar":
             values.setdefault("grammar", f"{values['id']}.lark")
-        elif values.get("grammar") is not None:
+        elif values.get("grammar") is not None and kind != "response_template":
             raise FamilyEntryError(f"{where}: grammar: a family of kind {kind!r} has none")
         return cls(**values)
 
@@ -220,7 +222,7 @@ _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _GRAMMAR = re.compile(r"[a-z0-9][a-z0-9._-]*[.]lark")
 _CHOICES: dict[str, tuple[str, ...]] = {
     "kind": ("grammar", "passthrough", "auto", "response_template"),
-    "untyped": ("string", "json"),
+    "untyped": ("string", "json", "json_always"),
     "id_format": ("call", "alnum9"),
 }
 _CANONICAL: dict[str, tuple[str, ...]] = {  # key -> the values allowed, if not any text

@@ -1,0 +1,256 @@
+"""Arguments written as lines, `key: value`, as a JSON object, append-only.
+
+Theory. Two separators make the format: one between a key and its value, one between members (a colon and a line
+break, as a rule). A value is bare text up to the next line or to a marker that ends the call, typed by the schema as
+`TextValue` decides; blanks around keys and values do not count. So a value streams as soon as its type is known. A
+line without the first separator is no member: it is passed over, with a diagnostic.
+
+What is held back: a key, until its value begins; a value while its type is open; blanks behind it; half a separator.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..events import Diagnostic
+from .schema import ToolSchema
+from .tagged import TextValue, escape
+
+if TYPE_CHECKING:
+    from .json_mend import Boundary
+
+__all__ = ["LineArgumentsReader"]
+
+_KEY, _VALUE = range(2)
+
+
+class _Patterns(NamedTuple):
+    """What depends on the separators, and on the characters that markers may begin with."""
+
+    key: re.Pattern[str]  # the run of a key that needs no look
+    text: re.Pattern[str]  # the same of a value, not ending in a blank
+    blanks: re.Pattern[str]
+
+
+@lru_cache(maxsize=64)
+def _patterns(colon: str, newline: str, first: str) -> _Patterns:
+    key, stops = re.escape(colon[0] + newline[0] + first), re.escape(newline[0] + first)
+    word, blanks = f"[^{stops}\\s]++", f"[^\\S{stops}]++"
+    return _Patterns(re.compile(f"[^{key}]+"), re.compile(f"{word}(?:{blanks}{word})*+"), re.compile(blanks))
+
+
+class LineArgumentsReader:
+    """Reads one call's arguments, from the first key up to the marker that ends the call.
+
+    Args:
+        colon: what stands between a key and its value.
+        newline: what stands between two members.
+        boundary: knows the markers that end the call; None: there are none.
+        untyped: what a value without schema is, see `TextValue`.
+        max_depth: of objects and arrays in values.
+        schema: the tool, for the types.
+        max_held: characters; if more of a key, or of blanks, cannot be given out, the call ends, cut.
+
+    The attributes and methods are those of every reader: `feed`, `fast`, `out`, `done`, `cut`, `closing`, `base`,
+    `recovered`, `held`.
+    """
+
+    node = None  # no interned lexical nodes here: the engine asks `fast` about every chunk
+
+    __slots__ = (
+        "_begun", "_boundary", "_colon", "_count", "_first", "_item", "_key", "_length", "_max_depth", "_max_held",
+        "_newline", "_patterns", "_schema", "_state", "_untyped", "_value",
+        "base", "closing", "cut", "done", "out", "recovered",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        colon: str,
+        newline: str,
+        boundary: Boundary | None = None,
+        untyped: str = "string",
+        max_depth: int = 200,
+        schema: ToolSchema | None = None,
+        max_held: int = 1 << 20,
+    ) -> None:
+        self.out: list[str | Diagnostic] = []
+        self.done = self.cut = self.recovered = False
+        self.closing = ""
+        self.base = 0
+        self._colon = colon
+        self._newline = newline
+        self._boundary = boundary
+        self._first = "" if boundary is None else boundary.first
+        self._patterns = _patterns(colon, newline, self._first)
+        self._untyped = untyped
+        self._max_depth = max_depth
+        self._schema = schema
+        self._max_held = max_held
+        self._state = _KEY
+        self._item: list[str] = []  # held: a key, or blanks behind a value's text
+        self._length = 0  # of what is held there
+        self._key = ""
+        self._value: TextValue | None = None
+        self._begun = False  # something of the value was given out
+        self._count = 0  # members
+
+    @property
+    def held(self) -> int:
+        """Characters consumed and not given out."""
+        return self._length + (0 if self._value is None else self._value.held)
+
+    def fast(self, chunk: str) -> str | None:
+        """What to give out for `chunk` if it lies within a string; None if `feed` must take it."""
+        value = self._value
+        if value is None or not value.streaming or self._item:
+            return None
+        match = self._patterns.blanks.match(chunk)
+        whole = self._patterns.text.fullmatch(chunk, match.end() if match is not None else 0)
+        return escape(chunk) if whole is not None else None
+
+    def feed(self, text: str, pos: int, final: bool) -> int:
+        """Take text from `pos` on; returns the position up to which it was consumed."""
+        while not self.done and pos < len(text):
+            new = self._in_key(text, pos, final) if self._state == _KEY else self._in_value(text, pos, final)
+            if new < 0:
+                break
+            pos = new
+        if final and not self.done:
+            self._stop()
+            pos = len(text)
+        return pos
+
+    # -- looking ahead ------------------------------------------------------------------------------------------
+
+    def _at(self, separator: str, text: str, pos: int, final: bool) -> bool | None:
+        """Whether a separator stands at `pos`; None: more text is needed."""
+        if text.startswith(separator, pos):
+            return True
+        half = not final and len(text) - pos < len(separator) and separator.startswith(text[pos:])
+        return None if half else False
+
+    def _marker(self, text: str, pos: int, final: bool) -> bool | None:
+        """Whether a marker that ends the call stands at `pos`; None: more text is needed."""
+        if self._boundary is None or text[pos] not in self._first:
+            return False
+        found = self._boundary.at(text, pos, final)
+        return False if found is None and final else found
+
+    # -- giving out -----------------------------------------------------------------------------------------------
+
+    def _hold(self, piece: str, pos: int) -> int:
+        room = self._max_held - self._length
+        if len(piece) > room:
+            message = f"more than {self._max_held} characters that cannot be given out"
+            at = self.base + pos + room
+            self.recovered = True
+            self.out.append(Diagnostic("max-held", message, at, at))
+            self._stop()
+            return pos + room
+        self._item.append(piece)
+        self._length += len(piece)
+        return pos + len(piece)
+
+    def _release(self) -> str:
+        text = "".join(self._item)
+        self._item.clear()
+        self._length = 0
+        return text
+
+    def _end(self) -> None:
+        """The arguments are over."""
+        self.done = True
+        self.out.append("}" if self._count else "{}")
+
+    def _stop(self) -> None:
+        """The text ends, or the reader gives up, inside the arguments."""
+        self.done = self.cut = True
+        closing = ""
+        if self._value is not None:
+            closing = self._value.cut() or ""
+            self._drain()
+            self._value = None
+        self._release()
+        self.closing = closing + ("}" if self._count else "{}")
+
+    def _drain(self) -> None:
+        """Give out what the value has become, its key before its first character."""
+        assert self._value is not None
+        for item in self._value.out:
+            if isinstance(item, Diagnostic):
+                self.recovered = True
+                self.out.append(item)
+                continue
+            if not self._begun:
+                self._begun = True
+                item = f'{", " if self._count else "{"}"{escape(self._key)}": {item}'
+                self._count += 1
+            self.out.append(item)
+        self._value.out.clear()
+
+    # -- reading ----------------------------------------------------------------------------------------------------
+
+    def _in_key(self, text: str, pos: int, final: bool) -> int:
+        match = self._patterns.key.match(text, pos)
+        if match is not None:
+            return self._hold(match[0], pos)
+        colon = self._at(self._colon, text, pos, final)
+        newline = self._at(self._newline, text, pos, final)
+        marker = self._marker(text, pos, final)
+        if colon is None or newline is None or marker is None:
+            return -1
+        if not (colon or newline or marker):
+            return self._hold(text[pos], pos)
+        key = self._release().strip()
+        if colon:
+            self._key = key
+            schema = self._schema.at((key,)) if self._schema is not None else None
+            self._value = TextValue(
+                schema, self._untyped, max_depth=self._max_depth - 1, max_held=self._max_held
+            )
+            self._begun = False
+            self._state = _VALUE
+            return pos + len(self._colon)
+        if key:
+            at = self.base + pos
+            self.recovered = True
+            self.out.append(Diagnostic("junk", f"a line without {self._colon!r}", at, at))
+        if marker:
+            self._end()
+            return pos
+        return pos + len(self._newline)
+
+    def _in_value(self, text: str, pos: int, final: bool) -> int:
+        value = self._value
+        assert value is not None
+        newline = self._at(self._newline, text, pos, final)
+        marker = False if newline else self._marker(text, pos, final)
+        if newline is None or marker is None:
+            return -1
+        if marker and self._boundary is not None and self._boundary.ends_turn(text, pos):
+            self._stop()  # which closes nothing
+            return pos
+        if newline or marker:
+            self._release()  # blanks behind it
+            value.base = self.base + pos
+            value.finish()
+            self._drain()
+            self._value = None
+            self._state = _KEY
+            return pos + (len(self._newline) if newline else 0)
+        match = self._patterns.blanks.match(text, pos)
+        if match is not None:
+            if self._begun or value.held:
+                return self._hold(match[0], pos)
+            return match.end()  # blanks before it
+        match = self._patterns.text.match(text, pos)
+        piece = match[0] if match is not None else text[pos]
+        blanks = self._release()
+        value.base = self.base + pos - len(blanks)
+        value.feed(blanks + piece)
+        self._drain()
+        if value.failed:
+            self._stop()
+        return pos + len(piece)
