@@ -45,6 +45,13 @@ class Between(Moves):
     def _tight_phase(self, buf: str, pos: int, final: bool) -> int:
         node = self._node
         assert node is not None
+        if node.leading and pos < len(buf):
+            match = node.grammar.automaton(node.leading).match(buf, pos, final)
+            if match is MORE:
+                self._wait = True
+                return pos
+            if match is not None:
+                return self._marker(match[0], buf, pos, match[1], final)
         blanks = BLANKS.match(buf, pos)
         assert blanks is not None
         if blanks.end() > pos:
@@ -201,6 +208,10 @@ class Between(Moves):
                 return bool(tools.names)
         else:
             call.name = text
+        if term == "KNOWN_NAME":
+            settings = self._settings
+            if settings.tools is not None and settings.recovery != "lenient":
+                return settings.tools.meant(text) is not None
         if text.isdigit():  # `[TOOL_CALLS] 42` is an answer
             return self._settings.tools is not None and bool(self._settings.tools.declared(text))
         return not any(s.doubtful for s in self._starts) or self._may_call(call.name)

@@ -62,14 +62,15 @@ class FreeText(Between):
         if (
             (node.lists_calls if self._after_call else not flow.begun)
             and "JSON_CALL" not in node.readers
-            and (node.capture == "DECLARED_NAME" or node.first_openers)
+            and (node.capture in ("DECLARED_NAME", "KNOWN_NAME") or node.first_openers)
         ):
             blanks = BLANKS.match(buf, pos)
             assert blanks is not None
             if blanks.end() > pos:
                 self._text(buf[pos : blanks.end()])
                 return blanks.end()
-            if self._calls_allowed() and self._may_doubt(False) and flow is self._content:
+            known = node.capture == "KNOWN_NAME"
+            if self._calls_allowed() and (known or self._may_doubt(False)) and flow is self._content:
                 opener = node.first_openers.get(buf[pos])
                 longer = None
                 if opener is not None or buf[pos] in node.text_scan.first:
@@ -82,8 +83,8 @@ class FreeText(Between):
                 if opener is not None and not _LIST_OF_OBJECTS.match(buf, pos):
                     return self._after_first(self._opener(opener, buf, pos, pos + 1, False, final), buf, pos)
                 if node.capture and longer is None and not STOPS["NAME"].match(buf, pos):
-                    self._open_start("DECLARED_NAME", self._base + pos, True)
-                    self._begin_capture("DECLARED_NAME")
+                    self._open_start(node.capture, self._base + pos, not known, quiet=True)
+                    self._begin_capture(node.capture)
                     return pos
         scan = node.text_scan
         at = pos
@@ -372,7 +373,7 @@ class FreeText(Between):
             edge = probe.shift(t)
             assert edge is not None
             probe = edge.target
-        quiet = terminal == "SEPARATOR"
+        quiet = terminal == "SEPARATOR" or probe.capture == "KNOWN_NAME"
         bare_json = "BARE_JSON_CALL" in probe.accepts
         named = probe.capture == "DECLARED_NAME"
         native = False
@@ -432,6 +433,8 @@ class FreeText(Between):
             self._shift(t)
         self._take(marker, "markup")
         self._shift(terminal)
+        if self._starts:
+            self._imply(terminal, self._starts[-1].offset)
         self._enter()
 
     def _switch(self, terminal: str, buf: str, pos: int, end: int, in_code: bool, final: bool) -> int:

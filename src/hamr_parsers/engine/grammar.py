@@ -15,8 +15,10 @@ Theory. A `.lark` file says in which order a family's parts may come. Its termin
   | NAME, CALL_ID | the tool's name; the id that the model gives |
   | INDEXED_NAME | name and id in one, as `functions.NAME:3`: all of it is the id, up to the last colon it is the name |
   | DECLARED_NAME | a name without a marker before it: a doubtful start; beside NAME: one that a tool has |
+  | KNOWN_NAME | a name that is no doubtful start, but where tools are known must be one of them |
   | KEY, VALUE | an argument's name; its bare text, typed by the tool's schema |
   | STRING_VALUE, JSON_VALUE | the same where the text itself says that it is a string; that it is JSON |
+  | ONLY_VALUE | a text that is all of the arguments: the value of the tool's only required parameter |
   | XML_VALUE | the same where the text holds the grammar's ENTITY for some characters |
   | JSON_CALL, BARE_JSON_CALL | a JSON object that holds name and arguments; the same without a marker before it |
   | KEYED_JSON_CALL | a JSON object whose keys are names and whose values are arguments, a call for each |
@@ -28,6 +30,8 @@ Theory. A `.lark` file says in which order a family's parts may come. Its termin
 
 A pattern ENTITY lists escapes of markup (`"&lt;" | "&amp;"`), which are decoded in an XML_VALUE, and in names
 and keys. It is no terminal of any rule.
+
+A marker `CALLS_X` says by itself that the tool `x` is called (`CALLS_PYTHON: "<|python_tag|>"`).
 
 A rule whose name ends in `call` is one call: it begins at its first terminal and ends where the rule does; if
 it begins with `bare_`, it is a call whose real opener was left out.
@@ -69,11 +73,13 @@ VOCABULARY = frozenset(
         "NAME",
         "INDEXED_NAME",
         "DECLARED_NAME",
+        "KNOWN_NAME",
         "CALL_ID",
         "KEY",
         "VALUE",
         "STRING_VALUE",
         "JSON_VALUE",
+        "ONLY_VALUE",
         "XML_VALUE",
         "JSON_CALL",
         "BARE_JSON_CALL",
@@ -92,6 +98,7 @@ GRAMMARS: Final[MutableMapping[str, Grammar]] = WeakValueDictionary()
 
 _ENTITIES: Final = {"&lt;": "<", "&gt;": ">", "&amp;": "&", "&quot;": '"', "&apos;": "'"}
 _NEEDS: Final = {"TOKEN_ARGUMENTS": ("QUOTE",), "LINE_ARGUMENTS": ("COLON", "NEWLINE")}
+_IMPLIED = re.compile(r"(?:[A-Z0-9]+_)*CALLS_([A-Z0-9_]+)")
 _MEANING = re.compile(r"(?:[a-z0-9]+_)*(call|member|stray)")
 
 
@@ -212,6 +219,12 @@ class Grammar:
     def meanings(self) -> frozenset[str]:
         """What the ends of this grammar's rules mean."""
         return frozenset(a.means for row in self.tables.actions for a in row.values() if isinstance(a, Rule))
+
+    @cached_property
+    def implied(self) -> Mapping[str, str]:
+        """Markers that say by themselves which tool is called -> its name."""
+        found = ((n, _IMPLIED.fullmatch(n)) for n in self.markers)
+        return {n: match[1].lower() for n, match in found if match is not None}
 
     @cached_property
     def counted(self) -> tuple[str, ...]:

@@ -474,7 +474,7 @@ class Machine(FreeText):
                 call is not None
                 and call.index < 0
                 and call.name
-                and not any(s.doubtful for s in self._starts)
+                and not any(s.doubtful or s.terminal == "KNOWN_NAME" for s in self._starts)
                 and self._announce()
             ):
                 break
@@ -488,13 +488,17 @@ class Machine(FreeText):
                 break
             self._fail(self._base)
         call = self._call
+        ended = self._final_reason in ("stop", "tool_calls")
         if call is not None and call.index >= 0:
+            node = self._node
             if call.value is not None:
                 call.value.base = self._base
-                self._cut_value(self._base)
+                if ended and node is not None and node.open_ended and node.value is not None:
+                    self._shift(node.value)
+                else:
+                    self._cut_value(self._base)
             else:
-                ended = self._final_reason in ("stop", "tool_calls") and call.key is None and call.members > 0
-                self._end_call(ended)
+                self._end_call(ended and call.key is None and call.members > 0)
         flow = self._flow
         if flow.blanks:
             if self._after_call or not flow.begun:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from .automaton import MORE
 from .boundary import WINDOW
+from .call import OpenCall
 from .state import CHOICE, TEXT, TIGHT, VALUE
 from .table import CAPTURES, TURN_ENDS, VALUES
 from .values import Values
@@ -35,6 +36,15 @@ class Moves(Values):
         for what in edge.after:
             self._ended(what)
 
+    def _imply(self, terminal: str, offset: int) -> None:
+        """A marker was read that may say by itself which tool is called."""
+        assert self._node is not None
+        name = self._node.grammar.implied.get(terminal)
+        if name is not None and self._call is None:
+            call = self._call = OpenCall(self._settings.collect)
+            call.name, call.at = name, offset
+            call.depth = len(self._starts[-1].node.stack) if self._starts else 0
+
     def _ended(self, what: str) -> None:
         if self._call is None:
             return
@@ -48,7 +58,7 @@ class Moves(Values):
         node = self._node
         assert node is not None
         if node.value is not None:
-            if node.nests:
+            if node.nests or node.value == "ONLY_VALUE":
                 self._phase = CHOICE
             else:
                 self._begin_value()
@@ -129,6 +139,7 @@ class Moves(Values):
             start.empty = False
         self._take(buf[pos:end], "markup")
         self._shift(terminal)
+        self._imply(terminal, self._base + pos)
         if self._call is not None:
             self._call.framed = buf[end - 1] in "\r\n"
         elif len(self._starts) == 1 and self._node is not None and self._node.text is not None:

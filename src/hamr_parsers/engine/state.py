@@ -232,6 +232,9 @@ class State:
     def _drain(self, reader: Any) -> None:
         raise NotImplementedError
 
+    def _begin_arguments(self, term: str, pos: int) -> int:
+        raise NotImplementedError
+
     # -- what is given out --------------------------------------------------------------------------------------------
 
     def _span(self, kind: str, length: int) -> list[Any] | None:

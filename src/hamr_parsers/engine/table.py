@@ -25,11 +25,11 @@ from .watch import FirstOf
 
 __all__ = ["CALL_OBJECTS", "CAPTURES", "READERS", "TURN_ENDS", "VALUES", "Edge", "Node", "Scan", "start_node"]
 
-CAPTURES: Final = ("NAME", "INDEXED_NAME", "DECLARED_NAME", "CALL_ID", "KEY")
+CAPTURES: Final = ("NAME", "INDEXED_NAME", "KNOWN_NAME", "DECLARED_NAME", "CALL_ID", "KEY")
 CALL_OBJECTS: Final = ("JSON_CALL", "BARE_JSON_CALL", "KEYED_JSON_CALL")
 _ARGUMENTS: Final = ("JSON_ARGUMENTS", "TOKEN_ARGUMENTS", "LINE_ARGUMENTS")
 READERS: Final = (*CALL_OBJECTS, *_ARGUMENTS, "PY_ARGUMENTS")
-VALUES: Final = ("VALUE", "STRING_VALUE", "JSON_VALUE", "XML_VALUE")
+VALUES: Final = ("VALUE", "STRING_VALUE", "JSON_VALUE", "XML_VALUE", "ONLY_VALUE")
 _EMPTIES: Final = (*VALUES, *_ARGUMENTS)  # what recovery may take as empty
 TURN_ENDS: Final = ("END_TURN", "END_TEXT", "ROLE")
 _PY_CALL: Final = r"[^\W\d][\w.\-]{0,255}\s*(?:\(|\Z)"
@@ -266,6 +266,12 @@ class Node:
         return next((t for t in VALUES if self.shift(t) is not None), None)
 
     @cached_property
+    def open_ended(self) -> bool:
+        """Whether nothing closes the value that begins here: the call is over where it is."""
+        edge = self.shift(self.value) if self.value == "ONLY_VALUE" else None
+        return edge is not None and "call" in edge.after
+
+    @cached_property
     def nests(self) -> bool:
         """Whether a member may stand here in place of a value."""
         return any(m in self.grammar.markers and not m.startswith("END_") for m in self.accepts)
@@ -281,6 +287,11 @@ class Node:
         near, literals = self.accepts, self.grammar.literals
         far = (m for m in self.grammar.markers if m not in near and len(literals[m]) > 1)
         return (*near, *(m for m in far if self.path_to(m) is not None))
+
+    @cached_property
+    def leading(self) -> tuple[str, ...]:
+        """Markers that begin with a blank, which here is no framing."""
+        return tuple(n for n in self.accepts if self.grammar.literals.get(n, "")[:1].isspace())
 
     @cached_property
     def tight_scan(self) -> Scan:

@@ -38,12 +38,14 @@ class Values(Claims):
 
     def _begin_value(self) -> None:
         call = self._call
-        assert call is not None and call.key is not None
+        assert call is not None
         tool = self._tool(call.name)
+        if call.key is None:  # the text is all of the arguments
+            call.key = (tool.only_required if tool else None) or "input"
         settings = self._settings
         kind = self._node.value if self._node is not None else "VALUE"
         schema = None
-        if kind in ("VALUE", "XML_VALUE") and tool is not None:
+        if kind in ("VALUE", "XML_VALUE", "ONLY_VALUE") and tool is not None:
             schema = tool.at(tuple(call.path)) if call.path else tool.param(call.key)
         call.value = TextValue(
             schema,
@@ -101,7 +103,7 @@ class Values(Claims):
             at = found.start()
             match = scan.automaton.match(buf, at, final)
             if match is None:
-                if final and is_cut(scan, match, buf, at):
+                if final and not node.open_ended and is_cut(scan, match, buf, at):
                     self._value_text(buf[pos:at], pos)
                     self._take(buf[at:], "markup")
                     self._wait = True
@@ -153,6 +155,10 @@ class Values(Claims):
         node, call = self._node, self._call
         assert node is not None and node.value is not None and call is not None and call.value is not None
         call.value.base = self._base + at
+        if node.open_ended and terminal in TURN_ENDS:
+            self._shift(node.value)
+            self._enter()
+            return at
         if terminal in TURN_ENDS:  # the turn ended in the middle of the value
             self._cut_value(self._base + at)
             self._node = node.unwound
@@ -187,6 +193,8 @@ class Values(Claims):
         """
         call, nest, node = self._call, self._nest, self._node
         assert call is not None and call.value is not None and node is not None
+        if node.open_ended:
+            return self._ends_open(terminal, buf, end, final)
         if call.value.in_string and buf[at] not in "\r\n":
             return False
         if not terminal.startswith("END_"):
@@ -244,6 +252,31 @@ class Values(Claims):
             return self._junk_follows(place, terminal, buf, end, final)
         return follow is not None
 
+    def _ends_open(self, terminal: str, buf: str, end: int, final: bool) -> bool | None:
+        """Whether the marker that ends at `end` ends a value that has no closer; None if only more text tells.
+
+        It does if the grammar lists it for such values; if a name is due behind it, that of a tool must stand there.
+        """
+        node = self._node
+        assert node is not None and node.value is not None
+        if terminal not in node.grammar.until.get(node.value, ()):
+            return False
+        value = node.shift(node.value)
+        edge = value.target.shift(terminal) if value is not None else None
+        if edge is None or edge.target.capture not in ("NAME", "DECLARED_NAME", "KNOWN_NAME"):
+            return True
+        name = _KEY.match(buf, end)
+        assert name is not None
+        if name.end() == len(buf) and not final:
+            return None
+        named = edge.target.shift(edge.target.capture)
+        assert named is not None
+        follows = buf[name.end() : name.end() + 1]
+        if not name[0] or (named.target.leading and follows not in ("\r", "\n")):
+            return False
+        tools = self._settings.tools
+        return tools is None or tools.meant(name[0]) is not None
+
     def _junk_follows(self, place: Node, closer: str, buf: str, end: int, final: bool) -> bool | None:
         """Behind a closer on a line of its own: do a few words and then a marker follow that fits, before another such
         closer? Then the words are junk between two members."""
@@ -295,6 +328,8 @@ class Values(Claims):
         """A nested member, or text: the first character that is no blank tells."""
         node = self._node
         assert node is not None
+        if node.value == "ONLY_VALUE":
+            return self._whole_arguments(buf, pos, final)
         here = pos
         while here < len(buf) and here < pos + WINDOW and buf[here].isspace():
             here += 1
@@ -310,6 +345,27 @@ class Values(Claims):
         if match is not None and not match[0].startswith("END_") and node.shift(match[0]) is not None:
             self._take(buf[pos:here], "markup")
             return self._marker(match[0], buf, here, match[1], final)
+        self._begin_value()
+        self._phase = VALUE
+        return pos
+
+    def _whole_arguments(self, buf: str, pos: int, final: bool) -> int:
+        """A text begins that is all of a call's arguments; or an object, where the grammar allows one as well."""
+        node, call = self._node, self._call
+        assert node is not None and call is not None
+        here = pos
+        while here < len(buf) and here < pos + WINDOW and buf[here].isspace():
+            here += 1
+        if here == len(buf) and here < pos + WINDOW and (pos == len(buf) or (node.readers and not final)):
+            self._wait = True
+            return pos
+        if node.readers and buf[here : here + 1] == "{":
+            self._take(buf[pos:here], "markup")
+            return self._begin_arguments(node.readers[0], here)
+        if call.index < 0 and not self._announce():
+            self._fail(self._base + pos)
+            return pos
+        call.key_at = self._base + pos
         self._begin_value()
         self._phase = VALUE
         return pos
@@ -378,7 +434,8 @@ class Values(Claims):
         call = self._call
         assert call is not None
         value, call.value = call.value, None
-        if value is None:
+        only = self._node is not None and self._node.value == "ONLY_VALUE"
+        if value is None or (only and not call.value_text):
             call.key = None
             return
         value.finish()
