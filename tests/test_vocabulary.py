@@ -32,7 +32,17 @@ from hamr_parsers.families import registry
 from hamr_parsers.tools import ToolSet
 
 GRAMMARS = Path(__file__).parent / "grammars"
-NAMES = ("gpt_oss", "kimi_k2", "minimax_m3", "gemma4", "deepseek_v32", "lines")
+NAMES = (
+    "gpt_oss",
+    "kimi_k2",
+    "minimax_m3",
+    "gemma4",
+    "deepseek_v32",
+    "lines",
+    "apertus",
+    "functionary_v31",
+    "functionary_v32",
+)
 
 TOOLS: dict[str, dict[str, Any]] = {
     "get_weather": {"city": {"type": "string"}, "days": {"type": "integer"}},
@@ -97,6 +107,75 @@ def ns(text: str) -> str:
 
 
 CASES = [
+    # -- apertus: the key is the name
+    Case(
+        "apertus",
+        "an object with two keys is two calls",
+        '<|inner_prefix|>Both.<|inner_suffix|>Now:<|tools_prefix|>[{"get_weather": {"city": "Paris", "days": 2}, '
+        '"now": {}}]<|tools_suffix|><|assistant_end|>',
+        "Now:",
+        "Both.",
+        (call("get_weather", PARIS), call("now", {})),
+    ),
+    Case(
+        "apertus",
+        "a second key that holds no object is none, and a call object is one",
+        '<|tools_prefix|>[{"get_weather": {"city": "Paris", "days": 2}, "why": "x"}, {"name": "now", "arguments": {}}, '
+        '{"name": {"a": 1}}, {"input": {"b": "{"}}]',
+        calls=(
+            call("get_weather", PARIS),
+            call("now", {}),
+            call("name", {"a": 1}),
+            call("input", {"b": "{"}),
+        ),
+        codes=("extra-key", "undeclared-tool", "undeclared-tool"),
+    ),
+    Case(
+        "apertus",
+        "cut in the second call of an object",
+        '<|tools_prefix|>[{"now": {}, "write_file": {"path": "a", "content": "b',
+        calls=(call("now", {}), call("write_file", {"path": "a", "content": "b"}, complete=False)),
+        codes=("cut",),
+    ),
+    Case(
+        "apertus",
+        "a key with blanks is no name",
+        '<|tools_prefix|>[{"get weather": {}}]<|tools_suffix|>',
+        '<|tools_prefix|>[{"get weather": {}}]<|tools_suffix|>',
+        codes=("failed-start",),
+    ),
+    # -- functionary: a text that is all of the arguments
+    Case(
+        "functionary_v31",
+        "code behind the marker that says whose it is",
+        "Sum.<|python_tag|>print(1 << 2)\n<|eom_id|>",
+        "Sum.",
+        calls=(call("python", {"input": "print(1 << 2)\n"}),),
+        codes=("undeclared-tool",),
+    ),
+    Case(
+        "functionary_v32",
+        "segments; what is no recipient is text",
+        'all\n>>> import x\n>>>foo\nok>>>get_weather\n{"city": "Paris", "days": 2}>>>all\nDone.<|eot_id|>',
+        ">>> import x\n>>>foo\nokDone.",
+        calls=(call("get_weather", PARIS),),
+    ),
+    Case(
+        "functionary_v32",
+        "code ends at a recipient only",
+        'python\nx = ">>>all"\n>>>foo\n>>>now\n{}',
+        calls=(call("python", {"input": 'x = ">>>all"\n>>>foo\n'}), call("now", {})),
+        codes=("undeclared-tool",),
+    ),
+    Case("functionary_v32", "an answer without a recipient", "now\nand then", "now\nand then"),
+    Case(
+        "functionary_v32",
+        "code that the end cut off",
+        "python\nx = 1",
+        calls=(call("python", {"input": "x = 1"}, complete=False),),
+        codes=("undeclared-tool", "cut"),
+        finish_reason=None,
+    ),
     # -- gpt_oss
     Case(
         "gpt_oss",
