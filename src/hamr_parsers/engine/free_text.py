@@ -26,8 +26,8 @@ __all__ = ["FreeText"]
 
 _FENCE_LINE: Final = re.compile(r"(`*)([^`\n]{0,48})(\n?)")
 _LIST_OF_OBJECTS: Final = re.compile(r".\s*\{")
-_STUMP: Final = 8
-"""As many characters of a marker, where the text ends within it, are no accident."""
+_STUMP: Final = re.compile(r"<[|｜].{6}|\]<\].{5}", re.DOTALL)
+"""So begins a special token and what belongs to it: where the text ends within such a marker, that is no accident."""
 # a name, its parenthesis, and what may stand behind it; every part may be missing at the end of the text
 _PY_CALL: Final = re.compile(
     r"([^\W\d][\w.\-]{0,255})?+\s{0,8}+(\()?+\s{0,64}+([^\W\d]\w{0,63}+\s{0,8}+)?+(\)|=(?=[^=]))?+=?"
@@ -84,6 +84,9 @@ class FreeText(Between):
                     return self._after_first(self._opener(opener, buf, pos, pos + 1, False, final), buf, pos)
                 if node.capture and longer is None and not STOPS["NAME"].match(buf, pos):
                     self._open_start(node.capture, self._base + pos, not known, quiet=True)
+                    self._starts[-1].unopened = (
+                        node.capture in node.grammar.bare_openers and not self._dialect.bare
+                    )
                     self._begin_capture(node.capture)
                     return pos
         scan = node.text_scan
@@ -127,10 +130,9 @@ class FreeText(Between):
             at = max(-new, here + 1)  # plain text up to there
 
     def _is_stump(self, scan: Scan, buf: str, pos: int) -> bool:
-        """Whether the text ends in the beginning of a marker that is no word, outside of code."""
+        """Whether the text ends in a marker that begins with a special token, outside of code."""
         return (
-            len(buf) - pos >= _STUMP
-            and not buf[pos].isalnum()
+            _STUMP.match(buf, pos) is not None
             and is_cut(scan, None, buf, pos)
             and not self._flow.code().in_code()
         )
@@ -408,7 +410,9 @@ class FreeText(Between):
             if bare_json and (in_code or not self._place_for_bare()):
                 return -end
         self._open_start(terminal, self._base + pos, doubtful, quiet)
-        self._starts[-1].unopened = named and terminal in node.grammar.bare_openers
+        self._starts[-1].unopened = terminal in node.grammar.bare_openers and (
+            named or (bare_json and not self._dialect.bare)
+        )
         self._starts[-1].native = native
         self._pass(path, terminal, buf[pos:end])
         return end

@@ -195,7 +195,7 @@ class Grammar:
         return new
 
     def begins_call(self, marker: str) -> bool:
-        """Whether a call may begin with this marker in free text."""
+        """Whether a call may begin with this marker in free text: it does not if free text may follow."""
         from .table import start_node
 
         if marker.startswith("END_") or marker in ("THINK", "ROLE"):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FirstOf", "Opener", "Openers", "Watch", "openers_of"]
 
-_MARKUP: Final = re.compile(r"[<>\[\]|｜]|.```")
+_MARKUP: Final = re.compile(r"[<>\[\]|｜◁▷]|.```")
 _DEPTH: Final = 3
 """Characters behind the first that the search looks at: enough to pass over most of what is no marker."""
 
