@@ -30,7 +30,9 @@ _NAME_SIZE: Final = 256
 STOPS: Final = {
     "NAME": re.compile(r"""[\s"'`<>{}\[\]()=,;|]"""),
     "KEY": re.compile(r"""[\n"'<>]"""),
-    "ATTRIBUTE": re.compile(r"""[\n"']"""),  # a name or key in which quotes are escaped
+    # in an attribute, whose quotes are escaped
+    "XML NAME": re.compile(r"""[\s"']"""),
+    "XML KEY": re.compile(r"""[\n"']"""),
 }
 _FIRST_KEY: Final = re.compile(r"""\{\s{0,64}(?:["']([^"'\\]{0,256})(?:(["'])|\Z)|\Z)""")
 _WORD: Final = re.compile(r"\w")
@@ -114,7 +116,7 @@ class Between(Moves):
         assert edge is not None
         after = edge.target
         limit = min(len(buf), pos + _NAME_SIZE + 1)
-        stops = "ATTRIBUTE" if node.grammar.entities else "KEY" if term == "KEY" else "NAME"
+        stops = ("XML " if node.grammar.entities else "") + ("KEY" if term == "KEY" else "NAME")
         stop = STOPS[stops].search(buf, pos, limit)
         end = stop.start() if stop else limit
         ended = stop is not None

@@ -13,7 +13,7 @@ Theory. A `.lark` file says in which order a family's parts may come. Its termin
   | NOISE | free text that is no part of the answer, such as a tool's result that the model made up |
   | THINK, END_THINK | markers around reasoning (they have patterns) |
   | NAME, CALL_ID | the tool's name; the id that the model gives |
-  | INDEXED_NAME | name and id in one, as `functions.NAME:3`: all of it is the id, up to the last colon it is the name |
+  | INDEXED_NAME | name and id in one, as `functions.NAME:3`: all of it is the id, up to the last colon it is the name; without a name the tool is told by the first key |
   | DECLARED_NAME | a name without a marker before it: a doubtful start; beside NAME: one that a tool has |
   | KNOWN_NAME | a name that is no doubtful start, but where tools are known must be one of them |
   | KEY, VALUE | an argument's name; its bare text, typed by the tool's schema |
