@@ -35,6 +35,8 @@ GRAMMARS = Path(__file__).parent / "grammars"
 NAMES = (
     "gpt_oss",
     "kimi_k2",
+    "kimi_k3",
+    "minicpm5",
     "minimax_m3",
     "gemma4",
     "deepseek_v32",
@@ -295,6 +297,15 @@ CASES = [
         calls=(call("get_weather", {"city": "Paris"}), call("now", {})),
         codes=("missing-opener", "missing-opener"),
     ),
+    Case(
+        "kimi_k2",
+        "a counter in place of the name",
+        '<|tool_call_begin|>7<|tool_call_argument_begin|>{"days": 2, "city": "Paris"}<|tool_call_end|><|tool_call_begin|>8'
+        '<|tool_call_argument_begin|>{"x": 1}<|tool_call_end|>',
+        '<|tool_call_begin|>8<|tool_call_argument_begin|>{"x": 1}<|tool_call_end|>',
+        calls=(call("get_weather", {"days": 2, "city": "Paris"}, "7"),),
+        codes=("failed-start",),
+    ),
     # -- minimax_m3
     Case(
         "minimax_m3",
@@ -400,6 +411,16 @@ CASES = [
         codes=("cut",),
         finish_reason="length",
     ),
+    Case(
+        "minimax_m3",
+        "closers that name their element",
+        ns(
+            '@<invoke name="order">@<to>@<zip>0@</to>@<tags>@<item>a</b>@</item> so @<item>b@</item>@</tags>@<id>4@</id> what '
+            "do you say?@</invoke>"
+        ),
+        calls=(call("order", {"to": {"zip": "0"}, "tags": ["a</b>", "b"], "id": 4}),),
+        codes=("missing-closer", "junk", "junk"),
+    ),
     # -- deepseek_v32
     Case(
         "deepseek_v32",
@@ -468,6 +489,63 @@ CASES = [
                 "write_file", {"content": '<invoke name="f">\n<parameter name="a">b</parameter>\n</invoke>\n'}
             ),
         ),
+    ),
+    Case(
+        "deepseek_v32",
+        "a parameter that holds the arguments, and another one",
+        '<｜DSML｜invoke name="get_weather"><｜DSML｜parameter name="input" string="true">{ "city": "Paris"}</｜DSML｜parameter>'
+        '<｜DSML｜parameter name="days" string="false">2</｜DSML｜parameter></｜DSML｜invoke>',
+        calls=(call("get_weather", PARIS),),
+        codes=("wrapped-arguments",),
+    ),
+    Case(
+        "deepseek_v32",
+        "no such object: the parameter is what it says",
+        '<｜DSML｜invoke name="get_weather"><｜DSML｜parameter name="input" string="false">{"zip": 1}</｜DSML｜parameter>'
+        "</｜DSML｜invoke>",
+        calls=(call("get_weather", {"input": {"zip": 1}}),),
+    ),
+    Case(
+        "deepseek_v32",
+        "what is wrapped is cut",
+        '<｜DSML｜invoke name="set_opts"><｜DSML｜parameter name="arguments" string="false">{"name": "n", "opts": {"a": [1, ',
+        calls=(call("set_opts", {"name": "n", "opts": {"a": [1]}}, complete=False),),
+        codes=("wrapped-arguments", "cut"),
+        finish_reason="length",
+    ),
+    # -- minicpm5: entities
+    Case(
+        "minicpm5",
+        "entities are decoded outside of CDATA",
+        '<function name="write_file"><param name="path">a&amp;b &lt;&amp;lt; &copy; &</param><param name="content">'
+        "<![CDATA[&lt;]]></param></function>",
+        calls=(call("write_file", {"path": "a&b <&lt; &copy; &", "content": "&lt;"}),),
+    ),
+    Case(
+        "minicpm5",
+        "entities in an object, in names and keys",
+        '<function name="f&amp;g"><param name="a&quot;b"> {&quot;k&quot;: [1, &apos;v&apos;]}</param></function>',
+        calls=(call("f&g", {'a"b': {"k": [1, "v"]}}),),
+        codes=("single-quotes",),
+        tools=False,
+        untyped="json",
+    ),
+    # -- kimi_k3: headers of text, escaped attributes
+    Case(
+        "kimi_k3",
+        "a channel's header ends the reasoning; a stump of a marker at the end",
+        "Why.<|open|>response<|sep|>So.<|close|>resp",
+        "So.",
+        "Why.",
+        inside=True,
+    ),
+    Case(
+        "kimi_k3",
+        "brackets and escapes in attributes",
+        '<|open|>call tool="a<b&amp;c" index="1"<|sep|><|open|>argument key="k &lt;&quot;" type="string"<|sep|>&amp;'
+        "<|close|>argument<|sep|><|close|>call<|sep|>",
+        calls=(call("a<b&c", {'k &lt;"': "&amp;"}),),
+        tools=False,
     ),
     # -- arguments as lines
     Case(

@@ -13,7 +13,7 @@ Theory. A `.lark` file says in which order a family's parts may come. Its termin
   | NOISE | free text that is no part of the answer, such as a tool's result that the model made up |
   | THINK, END_THINK | markers around reasoning (they have patterns) |
   | NAME, CALL_ID | the tool's name; the id that the model gives |
-  | INDEXED_NAME | name and id in one, as `functions.NAME:3`: all of it is the id, up to the last colon it is the name; without a name the tool is told by the first key |
+  | INDEXED_NAME | name and id in one, as `functions.NAME:3`: all of it is the id, up to the last colon it is the name |
   | DECLARED_NAME | a name without a marker before it: a doubtful start; beside NAME: one that a tool has |
   | KNOWN_NAME | a name that is no doubtful start, but where tools are known must be one of them |
   | KEY, VALUE | an argument's name; its bare text, typed by the tool's schema |
@@ -29,7 +29,8 @@ Theory. A `.lark` file says in which order a family's parts may come. Its termin
   | END_TEXT | an end-of-turn token that text may hold as well (`</s>`): it counts where its line ends |
 
 A pattern ENTITY lists escapes of markup (`"&lt;" | "&amp;"`), which are decoded in an XML_VALUE, and in names
-and keys. It is no terminal of any rule.
+and keys. It is no terminal of any rule. Where an INDEXED_NAME is a bare counter, the first key of the arguments
+tells the tool.
 
 A marker `CALLS_X` says by itself that the tool `x` is called (`CALLS_PYTHON: "<|python_tag|>"`).
 
