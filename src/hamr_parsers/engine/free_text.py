@@ -297,8 +297,10 @@ class FreeText(Between):
             if in_code:
                 return -end
             # markup of the text itself, such as a message's header
+            if not flow.begun and not terminal.startswith("END_"):
+                self._drop_blanks(flow)
             self._pass(path, terminal, buf[pos:end])
-            self._note_noise(offset, self._base + end)
+            self._note_noise(terminal, offset, self._base + end)
             return end
         return self._opener(terminal, buf, pos, end, in_code or bool(self._fence), final)
 

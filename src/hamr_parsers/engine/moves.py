@@ -151,7 +151,7 @@ class Moves(Values):
             return end
         self._enter()
         if self._phase == TEXT:
-            self._note_noise(self._base + pos, self._base + end)
+            self._note_noise(terminal, self._base + pos, self._base + end)
         return end
 
     def _turn_ends_call(self, pos: int) -> int:
@@ -187,7 +187,8 @@ class Moves(Values):
         offset = self._base + pos
         for t in path:
             self._shift(t)
-        left_out = [t for t in path if t != "END_THINK"]
+        # arguments that are not there are none, which is no fault
+        left_out = [t for t in path if t not in ("END_THINK", "JSON_ARGUMENTS", "TOKEN_ARGUMENTS")]
         if left_out:
             words = ", ".join(self._node.grammar.literals.get(t, t) for t in left_out)  # type: ignore[union-attr]
             self._diagnose("missing-closer", f"{words} is missing", offset, offset)

@@ -126,6 +126,7 @@ class State:
         "_new_id",
         "_node",
         "_noise",
+        "_noise_at",
         "_noted",
         "_owed",
         "_pend",
@@ -164,6 +165,7 @@ class State:
         self._content = Flow("content", collect)
         self._reasoning = Flow("reasoning", collect)
         self._noise = Flow("markup", False)  # what is read and not given out
+        self._noise_at = -1  # where it may begin
         inside = bool(starts_in_reasoning) and dialect.grammar is not None and dialect.grammar.has_reasoning
         self._flow = self._reasoning if inside else self._content
         self._may_reclassify = starts_in_reasoning is None
@@ -264,6 +266,9 @@ class State:
         assert node is not None
         if node.begun is not None:
             self._shift(node.text or "CONTENT")
+        if self._flow is self._noise and self._noise_at >= 0:
+            at, self._noise_at = self._noise_at, -1
+            self._diagnose("noise", "what follows is no part of the answer", at, at)
         if self._turn_ended:
             self._turn_ended = False
             at = self._turn_at
@@ -385,10 +390,14 @@ class State:
         meant = None if tools is None else tools.meant(name)
         return None if meant is None else tools.tool(meant)
 
-    def _note_noise(self, start: int, end: int) -> None:
-        """Behind a marker: say so if what follows is no part of the answer."""
+    def _note_noise(self, terminal: str, start: int, end: int) -> None:
+        """Behind a marker: say so if what follows is no part of the answer; behind a closer only if there is any."""
+        self._noise_at = -1
         if self._flow is self._noise and self._call is None and not self._starts:
-            self._diagnose("noise", "no part of the answer follows", start, end)
+            if terminal.startswith("END_"):
+                self._noise_at = end
+            else:
+                self._diagnose("noise", "no part of the answer follows", start, end)
 
     def _in_code(self) -> bool:
         """Whether the next character of free text stands in code; noise is no Markdown."""

@@ -408,9 +408,14 @@ class Node:
 
     @cached_property
     def stop_scan(self) -> Scan:
-        """Behind a reader's value: the markers that end it. Those of one character are JSON's own and do not."""
+        """Behind a reader's value: the markers that end it. Those of one character are JSON's own and do not, nor do
+        those that begin like a word."""
         literals = self.grammar.literals
-        return self._scan(n for n in self.reachable if n in literals and len(literals[n]) > 1)
+        return self._scan(
+            n
+            for n in self.reachable
+            if n in literals and len(literals[n]) > 1 and not literals[n][0].isalnum()
+        )
 
     @cached_property
     def has_closers(self) -> bool:

@@ -243,6 +243,8 @@ class Values(Claims):
         follow = place.follow_scan.automaton.match(buf, here, final)
         if follow is MORE:
             return None
+        if follow is None and final and place.follow_scan.automaton.match(buf, here, False) is MORE:
+            return value.target.shift(terminal) is not None  # the text ends within what may follow
         if (
             follow is None
             and buf[at] in "\r\n"
