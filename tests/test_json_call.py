@@ -54,6 +54,8 @@ def arguments() -> ObjectReader:
         ("5</c>", '{"q": 5}', ["non-object-arguments"]),
         ("True</c>", '{"q": true}', ["python-literal", "non-object-arguments"]),
         ("so be it</c>", '{"q": "so be it"}', ["unquoted-value", "non-object-arguments"]),
+        ('"a": "x", "b": 1}', '{"a": "x", "b": 1}', ["missing-opener"]),
+        ('"a" : [1]</c>', '{"a" : [1]}', ["missing-opener", "missing-closer"]),
     ],
 )
 def test_arguments_are_an_object(text: str, out: str, codes: list[str]) -> None:
@@ -150,8 +152,10 @@ def call(
             reader.base = base
             pos = reader.feed(rest, 0, final)
             rest, base = rest[pos:], base + pos
-            again = reader.status == "announce"
-            if again:
+            again = reader.status in ("announce", "key")
+            if reader.status == "key":
+                reader.parameters = ("city", "days", "opts", "id")
+            elif again:
                 assert announced is None
                 assert not reader.out
                 announced = base
@@ -498,6 +502,7 @@ members = st.fixed_dictionaries(
         "type": st.just("function"),
         "function": st.just("g") | st.just({"name": "h", "arguments": {"a": 1}}),
         "extra": values,
+        "city": values | containers,
     },
 )
 
@@ -533,3 +538,59 @@ def test_copies_go_on_alone(at: int) -> None:
             here = twin.feed(text, here, True)
         assert "".join(item for item in twin.out if isinstance(item, str)) == '{"a": [1, "x"]}'
         assert (twin.name, twin.call_id, twin.status) == ("f", "a", "done")
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "codes", "closing"),
+    [
+        ('{"name": "f", "city": "Oslo"}', {"city": "Oslo"}, [], None),
+        (
+            '{"name": "f", "city": "Oslo", "days": 2, "opts": {"a": [1]}}',
+            {"city": "Oslo", "days": 2, "opts": {"a": [1]}},
+            [],
+            None,
+        ),
+        ('{"function": {"name": "f", "days": 2}}', {"days": 2}, [], None),
+        (
+            '{"name": "f", "city": , "x": {"days": 1}, "days": 1}',
+            {"city": None, "days": 1},
+            ["missing-value", "extra-key"],
+            None,
+        ),
+        ('{"name": "f", "city": "Oslo", "arguments": {"days": 1}}', {"city": "Oslo"}, ["extra-key"], None),
+        ('{"name": "f", "city": "Oslo\n</c>', {"city": "Oslo"}, ["missing-quote", "missing-closer"], None),
+        ('{"name": "f", "city": "Os', {"city": "Os"}, [], '"}'),
+        ('{"name": "f", "opts": {"a": [1, 2', {"opts": {"a": [1]}}, [], "]}}"),
+        ('{"name": "f", "days": 2', {}, [], "{}"),
+        ('{"name": "f", "city": "Oslo", "x": "y', {"city": "Oslo"}, ["extra-key"], "}"),
+    ],
+)
+def test_arguments_may_stand_beside_the_name(
+    text: str, arguments: Any, codes: list[str], closing: str | None
+) -> None:
+    for cuts in [[], *every_cut(text)]:
+        got = call(text, cuts)
+        assert (got.arguments, got.cut, got.closing) == (arguments, closing is not None, closing or "")
+        assert got.codes == ["non-object-arguments", *codes]
+        assert got.announced == text.index(":", text.index('"f"')) + 1
+
+
+def test_only_parameters_may_stand_beside_the_name() -> None:
+    got = call('{"name": "f", "x": 1, "y": 2, "arguments": {"days": 1}}')
+    assert (got.text, got.codes) == ('{"days": 1}', ["extra-key"] * 2)
+    assert call('{"name": "f", "city": "Oslo"}', [], bare).reason == "a call has no 'city'"
+
+
+@pytest.mark.parametrize(
+    ("text", "out", "codes"),
+    [
+        ('{"name": "f", "arguments": "a": "x", "b": 1}', '{"a": "x", "b": 1}', []),
+        ('{"name": "f", "arguments": "a": "x"}}</c>', '{"a": "x"}', []),
+        ('{"name": "f", "arguments": "a": "x"}</c>', '{"a": "x"}', ["missing-closer"]),
+        ('{"arguments": "a" : [1]}, "name": "f"}', '{"a" : [1]}', []),
+    ],
+)
+def test_the_brace_of_arguments_may_be_missing(text: str, out: str, codes: list[str]) -> None:
+    for cuts in [[], *every_cut(text)]:
+        got = call(text, cuts)
+        assert (got.text, got.codes, got.cut) == (out, ["missing-opener", *codes], False)

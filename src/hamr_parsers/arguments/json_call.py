@@ -70,7 +70,9 @@ class JsonCallReader(JsonReader):
         max_held: how much of the input may be read before the call is certain, in characters.
 
     Attributes:
-        status: "more" (all was read that can be), "announce", "failed" (`reason` says why), "done".
+        status: "more" (all was read that can be), "announce", "failed" (`reason` says why), "done", "key": a key that
+            no call has; the caller sets `parameters` and feeds on.
+        parameters: those of the tool `name`: they may stand beside the name instead of in an object of their own.
         name, call_id: of the call, from its announcement on. `source_id`: an id that came after the arguments.
         wrap_key: see `ObjectReader`; may be set at the announcement.
         unquoted: the name stood without quotes.
@@ -85,9 +87,12 @@ class JsonCallReader(JsonReader):
         "_buffer",
         "_capture",
         "_ended",
+        "_flat",
         "_from",
         "_given",
+        "_lead",
         "_null",
+        "_open",
         "_parked",
         "_phase",
         "_piece",
@@ -102,6 +107,7 @@ class JsonCallReader(JsonReader):
         "marks",
         "max_held",
         "name",
+        "parameters",
         "reason",
         "source_id",
         "status",
@@ -139,6 +145,10 @@ class JsonCallReader(JsonReader):
         self._capture: list[str] = []
         self._buffer: list[str | Diagnostic] = []
         self._given = False
+        self.parameters: tuple[str, ...] | None = None
+        self._flat = False
+        self._lead = ""
+        self._open = ""
         self._null = False
         self._shape: Shape | None = None
         self._parked: Node | None = None
@@ -189,7 +199,9 @@ class JsonCallReader(JsonReader):
         if self.out and (not self._announced or self.status == "announce"):
             self._buffer += self.out
             self.out.clear()
-        if self.node is not None and not (self._phase == "arguments" and self._streams):
+        if self.node is not None and not (
+            self._streams and (self._phase == "arguments" or self._phase == "flat" and not self._lead)
+        ):
             self.node, self._parked = None, self.node
         return pos
 
@@ -261,9 +273,52 @@ class JsonCallReader(JsonReader):
         elif key not in IGNORED:
             if self.bare and not self.has_arguments:
                 return self._fail(f"a call has no {key!r}", pos)
-            here = self.base + pos
-            self.out.append(Diagnostic("extra-key", f"a call has no {key!r}", self._key_from, here))
-            self.recovered = True
+            if self.name is not None and not self.has_arguments and self.parameters is None:
+                self.status = "key"
+                self._phase = "beside"
+            else:
+                self._at_other_key(pos)
+        return pos
+
+    def _at_other_key(self, pos: int) -> None:
+        """At a key that no call has: an argument that stands beside the name, or nothing."""
+        key = self.key
+        begins = not self.has_arguments
+        if (begins or self._flat) and key in (self.parameters or ()):
+            self._phase = "flat"
+            self._lead = f"{', ' if self._given else '{'}{json.dumps(key, ensure_ascii=False)}: "
+            if begins:
+                self._flat = self.has_arguments = True
+                self.keyless = ""
+                here = self._key_from - self.base
+                self._note("non-object-arguments", "arguments beside the name", here, here)
+            return
+        self._phase = "value"
+        here = self.base + pos
+        self.out.append(Diagnostic("extra-key", f"a call has no {key!r}", self._key_from, here))
+        self.recovered = True
+
+    def _in_beside(self, text: str, pos: int, final: bool) -> int:
+        """The caller has set `parameters`."""
+        self._at_other_key(pos)
+        return self._announce(pos) if self._flat else pos
+
+    def _in_flat(self, text: str, pos: int, final: bool) -> int:
+        """In the value of an argument that stands beside the name; its key waits for the first of it."""
+        old = len(self.out)
+        pos = super().feed(text, pos, final)
+        if self._lead:
+            at = next((n for n in range(old, len(self.out)) if isinstance(self.out[n], str)), -1)
+            if at >= 0:
+                self.out.insert(at, self._lead)
+                self._lead = ""
+                self._given = True
+        if self.done or self.pause is not None:
+            self.marks.append(("arguments", self._key_from, self.base + pos))
+            self._phase = "members"
+            if self.done:
+                self._open = self.closing if self.cut and not self._lead else ""
+                return self._object_ended(pos)
         return pos
 
     def _in_function(self, text: str, pos: int, final: bool) -> int:
@@ -444,7 +499,14 @@ class JsonCallReader(JsonReader):
             self.cut = self._ended = True
             self._phase = "members"
             return pos if self.name is not None else self._fail("no name", pos)
-        if text[pos] != "{":
+        lacks = self._lacks_brace(text, pos, final)
+        if lacks is None:
+            return pos
+        if lacks:
+            self._abs = self.base
+            self._put_brace(pos)
+            self._given = True
+        elif text[pos] != "{":
             self._shape = Shape(self.wrap_key, self._limit, self.base + pos)
             if text[pos] == "[":
                 # the object around it counts
@@ -490,7 +552,11 @@ class JsonCallReader(JsonReader):
 
     def _finish(self, pos: int) -> int:
         """The object has ended, and the call was announced."""
-        if self._given:
+        if self._flat and not self.cut:
+            self.out.append("}" if self._given else "{}")
+        elif self._flat:
+            self.closing = f"{self._open}}}" if self._given else "{}"
+        elif self._given:
             self.cut = False
             self.closing = ""
         elif self.cut:

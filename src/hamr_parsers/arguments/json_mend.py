@@ -93,6 +93,8 @@ _BODY = {
     **{quote: re.compile(rf"(?:[^\\{ends}]|\\.)*+", re.DOTALL) for quote, ends in SMART.items()},
 }
 _TO_QUOTE = {quote: re.compile(rf"[^\n{ends}]*+") for quote, ends in _ENDS.items()}
+_FIRST_KEY = re.compile(r'"(?:[\w$\-]{0,40}+\Z|[\w$\-]{1,40}+"\s{0,8}+(?:\Z|(:)))')
+"""A key where an object is due; group 1 if it is certain."""
 _COMMENT = {"*": re.compile(r"/\*.*?(?:\*/|(?P<open>\Z))", re.DOTALL), "\n": re.compile(r".*+(?P<open>\Z)?")}
 """A comment in brackets, and one up to the end of its line; is its end in sight?"""
 _TUPLE = re.compile(
@@ -160,6 +162,14 @@ def _keylike(text: str, i: int, end: int, edge: bool | None) -> bool | None:
         return edge
     k = past(_BLANKS, text, k + 1, end)
     return edge if k >= end else text[k] in ":={["
+
+
+def _with_colon(text: str, i: int, end: int, edge: bool | None) -> bool | None:
+    """Does a quoted key with its colon, in sight, stand at `i`?"""
+    key = _keylike(text, i, end, None)
+    if not key:
+        return False if edge else key
+    return text[past(_BLANKS, text, past(_BODY[text[i]], text, i + 1, end) + 1, end)] == ":"
 
 
 def _identkey(text: str, i: int, end: int, edge: bool | None, also: str = "") -> bool | None:
@@ -485,6 +495,21 @@ class Mender:
     def _too_deep(self, i: int) -> int:
         self._mend("too-deep", f"nested deeper than {self._limit}", i, i + 1)
         return self._cut_off(i)
+
+    def _lacks_brace(self, text: str, i: int, final: bool) -> bool | None:
+        """Where an object is due, does its first key stand at `i`? None: more text is needed."""
+        m = _FIRST_KEY.match(text, i)
+        if m is None:
+            return False
+        return True if m[1] else False if final else None
+
+    def _put_brace(self, i: int) -> None:
+        """The opening brace of an object was left out before `i`."""
+        self._mend("missing-opener", "an opening brace was left out", i, i)
+        self.out.append("{")
+        self._hold.clear()
+        self._stack = self._stack.push("{")
+        self._lex = "k0"
 
     # -- the loop --------------------------------------------------------------------------------------
 
@@ -884,6 +909,14 @@ class Mender:
         if c in _QUOTES:
             if in_object:
                 missing = _keylike(text, i, end, edge)
+            elif self._stack.pop().kind == "{" and (key := _with_colon(text, i, end, edge)) is not False:
+                if key is None:
+                    return MORE
+                self._mend("missing-closer", "a ] was left out", i, i)
+                self.out.append("]")
+                self._stack = self._stack.pop()
+                self._value_done()
+                return i
             else:
                 k = past(_BLANKS, text, i + 1, end)
                 missing = (False if edge else None) if k >= end else text[k] not in ",]}"
@@ -1653,7 +1686,11 @@ class Mender:
             if k >= end or text[k] not in _ENDS[c]:
                 return False if edge else None
             k = past(_BLANKS, text, k + 1, end)
-            return edge if k >= end else text[k] in ",]" or text[k] == ")" and stack.kind == "("
+            if k >= end:
+                return edge
+            if text[k] == ":":
+                return stack.pop().kind == "{"
+            return text[k] in ",]" or text[k] == ")" and stack.kind == "("
         if c == ":" and stack.kind in _LISTS and not closed:
             k = past(_BLANKS, text, j + 1, end)
             return edge if k >= end else text[k] in _STARTS

@@ -233,8 +233,14 @@ class ObjectReader(JsonReader):
                     self.out.append("{}")
                 self.done = True
                 return pos
+            lacks = self._lacks_brace(text, pos, final)
+            if lacks is None:
+                return pos
             self._begun = True
-            if text[pos] != "{":
+            if lacks:
+                self._abs = self.base
+                self._put_brace(pos)
+            elif text[pos] != "{":
                 self._shape = Shape(self.wrap_key, self.max_depth, self.base + pos)
                 if text[pos] == "[":
                     # the object around it counts

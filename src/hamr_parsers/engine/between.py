@@ -337,6 +337,10 @@ class Between(Moves):
                 if lacking or (cut and self._starts[0].doubtful) or not self._announce():
                     self._fail(self._base + new)
                 return new
+            if status == "key":
+                tool = self._tool(reader.name)
+                reader.parameters = tool.parameter_names if tool else ()
+                return new
             if status == "failed" or (final and not reader.done):
                 self._fail(self._base + new)
                 return new
