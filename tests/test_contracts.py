@@ -24,7 +24,8 @@ from .fuzz.draw import HypothesisDraw, RandomDraw
 from .fuzz.regressions import REGRESSIONS
 
 FAMILIES = blocks.families()
-EXAMPLES = 60
+# Families share the engine, so what each adds is its grammar: all together get so many examples of a property.
+EXAMPLES = max(5, 400 // len(FAMILIES))
 
 family = pytest.mark.parametrize("family", [*FAMILIES, "auto"])
 grammar_family = pytest.mark.parametrize("family", FAMILIES)
@@ -93,13 +94,13 @@ def test_3_nothing_is_held_longer_than_max_held() -> None:
 
 @family
 def test_3_plain_content_is_never_held(family: str) -> None:
-    for seed in range(10):
+    for seed in range(3):
         check_streams(family, blocks.plain_text(RandomDraw(seed), 60))
 
 
 @grammar_family
 def test_3_content_with_beginnings_of_markers_is_held_for_a_marker_s_length(family: str) -> None:
-    for seed in range(30):
+    for seed in range(5):
         check_streams(family, blocks.nearly_plain_text(RandomDraw(seed), blocks.vocabulary(family), 60))
 
 
@@ -137,7 +138,7 @@ def test_4_a_cut_call_is_a_prefix_and_never_complete(family: str) -> None:
         if record["thinking"] is not None:
             options["starts_in_reasoning"] = record["thinking"]
         whole = [(c.name, c.arguments) for c in hp.parse(record["text"], **options).tool_calls]
-        for at in range(1, len(record["text"]), 3):
+        for at in range(1 + len(record["id"]) % 5, len(record["text"]), 5):
             cut = hp.parse(record["text"][:at], finish_reason="length", **options)
             done = [(c.name, c.arguments) for c in cut.tool_calls if c.complete]
             rest = [c for c in cut.tool_calls if not c.complete]
@@ -152,8 +153,8 @@ def test_4_well_formed_json_passes_through_byte_for_byte(family: str) -> None:
     if not blocks.writes_json(family):
         pytest.skip("the family does not write arguments as JSON")
     vocabulary = blocks.vocabulary(family)
-    for seed in range(200):
-        draw = RandomDraw(f"bytes {seed}")
+    for seed in range(max(20, 1000 // len(FAMILIES))):
+        draw = RandomDraw(f"bytes {family} {seed}")
         args = blocks.dump(draw, blocks.arguments(draw, vocabulary, 3))
         text = blocks.written(family, [("get_weather", {"city": "x"})], json_as=args)
         message = hp.parse(text, parser=family, tools=blocks.TOOLS)
@@ -175,10 +176,10 @@ def test_5_any_text_parses_to_something_orderly() -> None:
 def test_5_bytes_that_are_no_utf8_do_not_raise_and_do_not_depend_on_the_cutting(
     family: str, junk: bytes
 ) -> None:
-    whole = hp.StreamParser(parser=family)
+    whole = hp.StreamParser(parser=family, starts_in_reasoning=False)
     whole.feed(b"a" + junk + b"z")
     whole.close()
-    single = hp.StreamParser(parser=family)
+    single = hp.StreamParser(parser=family, starts_in_reasoning=False)
     for byte in b"a" + junk + b"z":
         single.feed(bytes([byte]))
     single.close()
@@ -202,7 +203,7 @@ def _hostile(family: str) -> dict[str, str]:
     name_and_brace = '{"name": "get_weather", "arguments": {"city": "'
     return {
         "openers only": opener * 20_000,
-        "each marker": "".join(markers) * 3_000,
+        "each marker": ("".join(markers) * 3_000)[:150_000],
         "first characters of markers": opener[0] * 100_000,
         "nearly markers": opener[:-1] * 20_000,
         "backslashes": call + name_and_brace + "\\" * 100_000,
@@ -232,8 +233,16 @@ def _hostile(family: str) -> dict[str, str]:
     }
 
 
-@grammar_family
-@pytest.mark.parametrize("kind", list(_hostile(FAMILIES[0])) if FAMILIES else [])
+# each family meets some of the kinds, each kind some of the families
+_MET = [
+    pytest.param(family, kind, id=f"{family}-{kind}")
+    for i, family in enumerate(FAMILIES)
+    for j, kind in enumerate(_hostile(FAMILIES[0]))
+    if (i + j) % max(1, len(FAMILIES) // 6) == 0
+]
+
+
+@pytest.mark.parametrize(("family", "kind"), _MET)
 def test_6_hostile_text_comes_to_an_end(family: str, kind: str) -> None:
     """A time-out, not a measure: what is quadratic here takes minutes. Growth is measured in bench/."""
     text = _hostile(family)[kind]

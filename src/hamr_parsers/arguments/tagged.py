@@ -40,8 +40,6 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 _MAX_NUMBER = 4300  # characters; `int()` and `json.loads` refuse longer integers
 _MAX_SHIFT = 400  # digits that an exponent may add to an integer
 
-_PYTHON = frozenset(("single-quotes", "python-literal"))  # what is odd about Python's spelling of a value
-
 # Any JSON value if the text is one, for formats whose templates write non-strings as JSON.
 _UNTYPED_JSON = ParamSchema(
     ("null", "integer", "number", "boolean", "object", "array", "string"), quoted=True, exact=True
@@ -344,7 +342,6 @@ class TextValue:
             it is one; else a string). "json_always" is the latter, and with a schema too a string may stand in quotes.
         max_depth: of nested objects and arrays.
         max_held: characters; a value whose type is open for longer is a string.
-        python: the family's template writes objects and arrays as Python does, so nothing is said about that.
 
     Attributes:
         out: JSON text to append, and diagnostics at their places; the caller takes and clears it.
@@ -363,7 +360,6 @@ class TextValue:
         "_number_length",
         "_pieces",
         "_plain",
-        "_quiet",
         "_reader",
         "_rest",
         "_schema",
@@ -386,7 +382,6 @@ class TextValue:
         *,
         max_depth: int = 200,
         max_held: int = 1 << 20,
-        python: bool = False,
     ) -> None:
         if schema is None and untyped != "string":
             schema = _UNTYPED_JSON
@@ -397,7 +392,6 @@ class TextValue:
         self.streaming = False
         self.max_depth = max_depth
         self.max_held = max_held
-        self._quiet = _PYTHON if python else frozenset[str]()
         self._schema = schema
         self._plain = schema is None or (schema.only_string and not schema.quoted)
         self._pieces: list[str] = []  # held while the type is open
@@ -638,7 +632,7 @@ class TextValue:
             json.loads("".join(item for item in reader.out if isinstance(item, str)))
         except (ValueError, RecursionError):
             return None
-        return self._heard(reader)
+        return [*reader.out]
 
     def _become_string(self, mismatch: bool = True) -> None:
         schema = self._schema
@@ -684,13 +678,9 @@ class TextValue:
         """Give out what the reader has; whether it is done."""
         if reader.out:
             self._given = self._given or any(isinstance(item, str) and item for item in reader.out)
-            self.out += self._heard(reader)
+            self.out += reader.out
             reader.out.clear()
         return reader.done
-
-    def _heard(self, reader: JsonReader) -> list[str | Diagnostic]:
-        """What the reader has to say, but for what the family's own template would make it say."""
-        return [item for item in reader.out if isinstance(item, str) or item.code not in self._quiet]
 
     def _junk(self, text: str, base: int) -> None:
         junk = text.lstrip(_BLANKS)

@@ -27,6 +27,7 @@ __all__ = ["Dialect", "Settings", "State"]
 PLAIN, STRING, FREE, VALUE_TEXT, VALUE_JSON, OTHER, SLOW = range(7)  # modes of the hot path
 TEXT, TIGHT, CAPTURE, VALUE, READER, FENCE, JUNK, CHOICE = range(8)  # phases
 BLANKS: Final = re.compile(r"\s*")
+_PYTHON: Final = ("single-quotes", "python-literal")  # what is odd about Python's spelling of a value
 CALL_PARTS: Final = ("name", "id", "key", "value", "arguments")  # kinds of spans
 
 
@@ -48,7 +49,7 @@ class Dialect:
         no_call: names that no call has: they say that no tool is called, unless one is declared.
         adopts: it has no calls of its own, and becomes the dialect whose opener is met.
         forced: the request forced a call.
-        python: its template writes objects and arrays between tags as Python does.
+        python: its template writes values as Python does, which is no fault then.
     """
 
     id: str
@@ -362,6 +363,8 @@ class State:
 
     def _report(self, diagnostic: Diagnostic) -> None:
         """A diagnostic: of the pending start (it vanishes with it), of the open call, or of the text."""
+        if self._dialect.python and diagnostic.code in _PYTHON:
+            return
         if self._starts:
             self._starts[-1].diagnostics.append(diagnostic)
             return

@@ -52,7 +52,6 @@ class Values(Claims):
             {"STRING_VALUE": "string", "JSON_VALUE": "json"}.get(kind or "", self._dialect.untyped),
             max_depth=settings.max_depth - 1,  # the arguments' own object is the first level
             max_held=settings.max_held,
-            python=self._dialect.python,
         )
         call.value_text = False
         self._nest.clear()

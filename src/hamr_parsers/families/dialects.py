@@ -67,7 +67,7 @@ def _dialect(family: Family, forced: bool, generation: int) -> Dialect:
         new_id=new_alnum9 if nine else new_call_id,
         adopts=family.kind == "auto",
         forced=forced,
-        python=family.canonical.get("values") == "python",
+        python=family.canonical.get("values") == "python" or family.canonical.get("arguments") == "dict",
         again=(dialect, family, forced) if is_made(family) else (_named, family.id, forced),
     )
 
