@@ -92,6 +92,7 @@ class Node:
         self.entered_by = entered_by
         self._edges: dict[str, Edge | None] = {}
         self._paths: dict[str, tuple[str, ...] | None] = {}
+        self._backs: dict[str, Node | None] = {}
         self.boundaries: dict[str, Any] = {}  # see boundary.py
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -188,11 +189,22 @@ class Node:
 
     def back_to(self, terminal: str, depth: int) -> Node | None:
         """The innermost place around this one, deeper than `depth`, from where `terminal` can be reached."""
-        for size in range(len(self.stack) - 1, depth, -1):
-            node = intern(self.grammar, self.stack[:size], self.end, "")
+        passed: list[Node] = []
+        node: Node = self
+        while terminal not in node._backs:  # what is found is the same for all places in between
+            passed.append(node)
+            if len(node.stack) < 2:
+                found = None
+                break
+            node = intern(self.grammar, node.stack[:-1], self.end, "")
             if node.path_to(terminal) is not None:
-                return node
-        return None
+                found = node
+                break
+        else:
+            found = node._backs[terminal]
+        for node in passed:
+            node._backs[terminal] = found
+        return found if found is not None and len(found.stack) > depth else None
 
     def last_in_call(self, depth: int) -> Node:
         """The innermost place around this one, deeper than `depth`, where a closer ends the call; else this one."""
