@@ -140,6 +140,22 @@ REGRESSIONS: Final[tuple[tuple[str, Case], ...]] = (
             cuts=(46,),
         ),
     ),
+    # --- half members ---
+    (
+        "framing spelled out twice, where it must not lead back before the arguments",
+        Case("glm45", '<tool_call>a<arg_key>a<arg_value></arg_value>\\n\\n"'),
+    ),
+    (
+        "the closer of a key twice, and a value behind it",
+        Case("glm45", "<tool_call>a<arg_key>a</arg_key></arg_key><arg_value>b</arg_value></tool_call>"),
+    ),
+    (
+        "a key without a value before another",
+        Case(
+            "glm45",
+            "<tool_call>a<arg_key>a</arg_key><arg_key>b</arg_key><arg_value>c</arg_value></tool_call>",
+        ),
+    ),
     # --- two channels ---
     ("a closer of reasoning in the content's channel", Case("auto", "<a</think>", switches=(1, 2))),
     ("the same behind words", Case("qwen3_coder", "aa</think>", switches=(1, 2))),

@@ -106,7 +106,7 @@ class Moves(Values):
             return end
         if path is None and call is not None and call.index >= 0:
             back = node.back_to(terminal, call.depth)
-            if back is None:
+            if back is None or (back.keys == node.keys and not terminal.startswith("END_")):
                 return self._skip_junk(buf, pos, final, end)
             if back.keys < node.keys:
                 call.key = None  # a member that was begun and has no value
