@@ -259,7 +259,7 @@ class TestBadInput:
         path = write("request.json", {"model": "m", "tools": TOOLS})
         assert run("parse", write("a.txt", TEXT), "--tools", path, "--parser", "hermes").code == 0
 
-    @pytest.mark.parametrize("option", ["--tools", "--prompt", "--chat-template"])
+    @pytest.mark.parametrize("option", ["--tools", "--prompt", "--chat-template", "--response-template"])
     def test_a_side_file_that_cannot_be_read_is_named(self, run: Run, option: str) -> None:
         ran = run("parse", write("a.txt", "x"), option, "nowhere")
         assert (ran.code, ran.err.startswith("hamr-parse: nowhere: ")) == (2, True)

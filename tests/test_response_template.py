@@ -175,7 +175,7 @@ def test_parsers_of_two_templates_do_not_meet() -> None:
 
 @pytest.mark.parametrize("name", sorted(TEMPLATES))
 def test_a_parser_can_be_copied_and_pickled_at_any_place(name: str) -> None:
-    case = next(c for c in DATA["cases"] if c["template"] == name and c["answer"].get("tool_calls"))
+    case = next(c for c in DATA["cases"] if c["template"] == name)
     options = {"response_template": TEMPLATES[name], "tools": TOOLS, "prompt": case["prefix"]}
     text = case["text"]
     wanted = said(hp.parse(text, finish_reason="stop", **options))
@@ -276,6 +276,14 @@ REFUSED = [
     ("xml", "fields.tool_calls.content_args.value_parser", {"name": "bool"}, "value_parser.name: 'bool'"),
     ("xml", "fields.tool_calls.content_args.foo", 1, "content_args.foo: this kind of content has no such"),
     ("gemma", "fields.tool_calls.content_args.string_delims", [["a", "b"]], "two equal tokens"),
+    (
+        "hermes",
+        "fields.tool_calls.content_args",
+        {"string_delims": [["Q", "Q"]]},
+        "string_delims: they are read",
+    ),
+    ("lines", "fields.tool_calls.transform_each", True, "transform_each: 'kv-lines' is no list"),
+    ("python", f"{SHAPE}.function.arguments", "{kwargs}", "keys that are read are arguments"),
     ("lines", "fields.tool_calls.content_args", {"kv_sep": ""}, "kv_sep: '' separates nothing"),
 ]
 
@@ -308,6 +316,7 @@ def test_a_template_that_cannot_be_honoured_is_refused_by_key(
         ({"tokenizer_class": "T", "chat_template": "x"}, "this tokenizer_config has no response_template"),
         ("tokenizer_config.json", "it is not JSON"),
         ("[]", "an object is wanted, not list"),
+        ({"fields": {1, 2}}, "it is not JSON data"),
         (Path("no/such/file.json"), "cannot be read: No such file or directory"),
     ],
 )
@@ -364,3 +373,28 @@ def test_the_forced_answer_of_constrained_decoding_is_read_too() -> None:
         '[{"name": "now", "parameters": {}}]', response_template=XML, tools=TOOLS, tool_choice="required"
     )
     assert [c.name for c in told.tool_calls] == ["now"]
+
+
+# --- the command line ----------------------------------------------------------------------------------------------
+
+
+def command(*args: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "hamr_parsers", *map(str, args)], capture_output=True, text=True, check=False
+    )
+
+
+def test_the_command_line_takes_a_tokenizer_config(tmp_path: Path) -> None:
+    config, answer = tmp_path / "tokenizer_config.json", tmp_path / "answer.txt"
+    config.write_text(json.dumps({"response_template": TEMPLATES["lines"]}), encoding="utf-8")
+    answer.write_text("<tool_call>\n<function=get_weather>\ncity: Oslo\n</tool_call>", encoding="utf-8")
+    ran = command("parse", answer, "--response-template", config, "--format", "jsonl")
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout)
+    assert (told["parser"], told["parser_source"]) == ("hf", "parser")
+    assert told["message"]["tool_calls"][0]["arguments"] == '{"city": "Oslo"}'
+    assert "hf" in command("resolve", "--response-template", config).stdout
+    config.write_text(json.dumps({"response_schema": {}}), encoding="utf-8")
+    ran = command("parse", answer, "--response-template", config)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith(f"hamr-parse: {config}: response_template: this is a response_schema")

@@ -47,6 +47,7 @@ from .template_patterns import (
     regex,
     spelled,
     split,
+    unanchored,
     unbounded,
     with_plain_beginning,
     without_beginning,
@@ -77,7 +78,12 @@ def template_family(given: object, base: Family) -> Family:
     Raises:
         InvalidResponseTemplateError: it is no template, or one that cannot be honoured; the message names the key.
     """
-    return _family(json.dumps(_loaded(given), sort_keys=True), base)
+    template = _loaded(given)
+    try:
+        text = json.dumps(template, sort_keys=True)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _error("", f"it is not JSON data ({error}); give what tokenizer_config.json holds") from None
+    return _family(text, base)
 
 
 @lru_cache(maxsize=_CACHED)
@@ -389,6 +395,10 @@ class _Translation:
         if pattern.names:
             self._refuse_groups(f"{where}_pattern", pattern)
         tree = without_end(pattern.tree, self._ends_anyway) if side == "close" else pattern.tree
+        if name == "THINK":
+            tree = unanchored(tree)
+        elif name == "END_TURN":
+            tree = unanchored(tree, at_end=True)
         tree = without_blanks_behind(without_blanks(tree)[0])[0]
         if not tree and side == "close":
             return False  # it ends where the next region begins, or the text does
@@ -412,7 +422,7 @@ class _Translation:
     def _ends_anyway(self, text: str) -> bool:
         """Whether what is looked ahead for opens or closes a region, which ends an open value in any case."""
         known = [*self._literals(), *self.anchors, *self._openings]
-        return bool(text) and any(k.startswith(text) or text.startswith(k) for k in known if k)
+        return len(text) > 2 and _alike([text], known)
 
     @property
     def _openings(self) -> list[str]:
@@ -503,6 +513,13 @@ class _Translation:
         own = self._closers(thinking)
         return not own or _alike(own, others)
 
+    def _is_loose(self, region: _Region) -> bool:
+        """Whether a region also ends where something else begins, or the text ends."""
+        if region.close_pattern is None:
+            return False
+        tree = self._pattern("fields", region.close_pattern).tree
+        return without_end(tree, self._ends_anyway) != tree
+
     def _closers(self, region: _Region) -> list[str]:
         """What closes a region, or how that begins."""
         if region.close_pattern is None:
@@ -528,14 +545,15 @@ class _Translation:
         content = self.template.fields.get("content", _Region())
         shared = _alike(self._closers(region), self._closers(content))
         closed = self._delimiter("END_TOOL", "close", where, region)
-        if shared and content.implicit and "(?=" in (region.close_pattern or ""):
-            closed = False  # only the end of the turn, or what follows, ends a call
-            self.terminals.pop("END_TOOL", None)
+        if closed and shared and content.implicit and self._is_loose(region):
+            closed = False  # what ends the turn, or begins the next call, closes nothing of this one
+            del self.terminals["END_TOOL"]
         inner = self._inner_tags(opener, region) if closed else ""
         ending = f"{inner} END_TOOL" if closed else ""
         self.parts.append("tool_call" if calls.whole else "tool_calls")
+        body = self._body(region, where, calls.whole)
         if calls.whole:
-            self.rules.append(f"tool_call: {opening} {self._body(region, where)}{ending}")
+            self.rules.append(f"tool_call: {opening} {body}{ending}")
         elif region.content == "python-call-list":
             self.rules.append(
                 f"tool_calls: {opening} LIST (python_call (SEPARATOR python_call)*)? END_LIST{ending}"
@@ -555,11 +573,10 @@ class _Translation:
         objects = region.content in ("json", "python-call-list")
         transform = region.transform
         at = f"{where}.transform"
-        groups = set()
-        for side in ("open", "close"):
-            text = getattr(region, f"{side}_pattern")
-            if text is not None and side == "open":
-                groups = set(self._pattern(f"{where}.open_pattern", text).names.values())
+        pattern = region.open_pattern
+        groups = set(self._pattern(f"{where}.open_pattern", pattern).names.values() if pattern else ())
+        if region.transform_each and not objects:
+            raise _error(f"{at}_each", f"{region.content!r} is no list; use json, or remove it")
         if transform is None or transform == "{content}":
             if not objects:
                 raise _error(at, "it must say where a call's name and arguments come from")
@@ -572,12 +589,8 @@ class _Translation:
             raise _error(f"{at}.{extra[0]}", "a call has type, id and function; remove it")
         if transform.get("type", "function") != "function":
             raise _error(f"{at}.type", 'only "function" is known')
-        whole_object = {
-            "{content}",
-            "{content.function}",
-            *(("{function}",) if region.transform_each else ()),
-        }
-        if isinstance(function, str) and function in whole_object and objects:
+        within = "{function}" if region.transform_each else "{content.function}"
+        if function in ("{content}", within) and objects:
             return _Calls(None, None, False)
         if not isinstance(function, dict) or not {"name", "arguments"} <= function.keys():
             raise _error(f"{at}.function", "it must be {content}, or an object with name and arguments")
@@ -630,16 +643,12 @@ class _Translation:
         if ident is not None and ident[0] not in groups:
             known.append((ident, IDS, "id"))
         for path, keys, part in known:
-            if (
-                part != "id"
-                and path[1:-1] not in ((), ("function",))
-                or path[-1] not in keys
-                or len(path) < 2
-            ):
-                raise _error(
-                    f"{at}",
-                    f"the {part} stands at {'.'.join(path)!r}; keys that are read are {', '.join(sorted(keys))}",
-                )
+            if region.content == "python-call-list":
+                keys = frozenset((part,))
+            around = path[1:-1]
+            if len(path) < 2 or path[-1] not in keys or (part != "id" and around not in ((), ("function",))):
+                shown = ", ".join(sorted(keys))
+                raise _error(at, f"the {part} stands at {'.'.join(path)!r}; keys that are read are {shown}")
         if name[:-1] != arguments[:-1]:
             raise _error(at, "name and arguments must stand in the same object")
 
@@ -703,8 +712,8 @@ class _Translation:
         self._marker("END_TAG", rf"<\/(?:{'|'.join(map(escaped, tags))}) {{0,2}}>", "open_pattern", text)
         return " END_TAG*"
 
-    def _body(self, region: _Region, where: str) -> str:
-        """The symbols of a region whose content is the arguments."""
+    def _body(self, region: _Region, where: str, whole: bool) -> str:
+        """The symbols of a region whose content is the arguments; of any, check the options."""
         args = dict(region.content_args)
         at = f"{where}.content_args"
         kind = region.content
@@ -717,9 +726,13 @@ class _Translation:
             _flag(at, args, "unquoted_keys", False)
             _flag(at, args, "allow_non_json", False)
             word = self._quotes(args, at) or word
-        elif kind != "text":
+            if word == "TOKEN_ARGUMENTS" and not whole:
+                raise _error(
+                    f"{at}.string_delims", "they are read in arguments whose name stands in the opener"
+                )
+        elif kind != "text" and whole:
             raise _error(f"{where}.content", f"{kind!r} is no object, which a call's arguments are; use json")
-        else:
+        elif kind == "text":
             _flag(at, args, "strip", True)
         _no_more(at, args)
         return word
@@ -774,7 +787,7 @@ class _Translation:
         behind, framed = self._unframed(without_blanks_behind(behind)[0], strip, True)
         self._tree("END_PARAMETER", behind, where, pattern, around=(framed, ""))
         self.rules.append(f"parameter: PARAMETER KEY END_KEY {word} END_PARAMETER")
-        ends = ["PARAMETER", "END_TOOL", *(["END_TAG"] if "END_TAG" in self.terminals else [])]
+        ends = [t for t in ("PARAMETER", "END_TAG", "END_TOOL") if t in self.terminals]
         self.rules.append(f"until_value: {' | '.join(ends)}")
         return "parameter*"
 
@@ -823,7 +836,8 @@ class _Translation:
             if not isinstance(text, str) or not text:
                 raise _error(f"{at}.{key}", f"{text!r} separates nothing; give a literal")
             self.terminals[name] = _quoted(text)
-        self._value(args, at)
+        if self._value(args, at)[0] == "JSON_VALUE":
+            self.untyped = "json_always"
         if not _flag(at, args, "strip", True):
             raise _error(f"{at}.strip", "blanks around keys and values cannot be kept; remove it")
         _no_more(at, args)

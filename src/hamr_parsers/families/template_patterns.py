@@ -292,6 +292,14 @@ def without_beginning(tree: Tree) -> tuple[Tree, bool]:
     return tree, False
 
 
+def unanchored(tree: Tree, at_end: bool = False) -> Tree:
+    """A tree without the anchor at its beginning or end, where the text's beginning or end is meant in any case."""
+    where, anchors = (-1, _AT_END) if at_end else (0, _AT_BEGINNING)
+    while tree and tree[where][0] is sre.AT and tree[where][1] in anchors:
+        tree = tree[:-1] if at_end else tree[1:]
+    return tree
+
+
 def beginning(tree: Tree) -> str:
     """The literal characters that a tree begins with, blanks aside."""
     text = ""
