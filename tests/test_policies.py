@@ -56,3 +56,28 @@ def test_members_that_nest_too_deeply_end_their_call_alone() -> None:
         assert found == [("set_opts", False, {"a": {"a": {"a": {"a": {"a": {}}}}}}), ("now", True, {})]
         assert stream.message.content == "Done."
         assert "too-deep" in {d.code for d in stream.message.diagnostics}
+
+
+def test_a_quoted_object_that_nests_too_deeply_ends_its_call_alone() -> None:
+    tools = [
+        {"name": "set_opts", "parameters": {"type": "object", "properties": {"opts": {"type": "object"}}}}
+    ]
+    deep = "<escape>{'a': " + "[" * 9 + "]" * 9 + "}<escape>"
+    calls = (
+        f"call:set_opts{{opts:{deep}}}<end_function_call><start_function_call>call:now{{}}<end_function_call>"
+    )
+    text = f"<start_function_call>{calls}Done."
+    told = set()
+    for step in (len(text), 1, 7):
+        stream = hp.StreamParser(parser="functiongemma", tools=tools, max_depth=5)
+        for at in range(0, len(text), step):
+            stream.feed(text[at : at + step])
+        stream.close()
+        found = [
+            (c.name, c.complete, c.arguments_dict(allow_incomplete=True)) for c in stream.message.tool_calls
+        ]
+        assert found[0][:2] == ("set_opts", False)
+        assert found[1:] == [("now", True, {})]
+        assert stream.message.content == "Done."
+        told.add(str([(d.code, d.start, d.end) for d in stream.message.diagnostics]))
+    assert len(told) == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -330,7 +329,7 @@ def test_strings_with_odd_characters_have_a_form_of_their_own() -> None:
 
 
 def test_tokens_stand_between_the_quotes_of_the_grammar() -> None:
-    grammar = (Path(__file__).parent / "grammars" / "gemma4.lark").read_text(encoding="utf-8")
+    grammar = registry.grammar_text(hp.get_family("gemma4"))
     canonical = {"call": "{name}{arguments}", "arguments": "tokens", "keys": "sorted"}
     message = {"tool_calls": [call("f", {"b": [1, True, "x"], "a": {"d": "", "c": None}})]}
     assert written(canonical, message, grammar=grammar) == (

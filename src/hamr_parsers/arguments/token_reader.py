@@ -242,6 +242,12 @@ class TokenArgumentsReader:
         self._key = None
         self._release()
 
+    def _give_up(self) -> int:
+        """A value is nested too deeply, as it just told: the end of what it told is the end of the arguments."""
+        told = max(item.end for item in self.out if isinstance(item, Diagnostic))
+        self._stop()
+        return told - self.base
+
     def _release(self) -> str:
         """What was held."""
         text = "".join(self._item)
@@ -535,7 +541,7 @@ class TokenArgumentsReader:
                 self._typed.base = self.base + pos
                 self._typed.feed(text[pos:at])
                 self._drain()
-                return at
+                return self._give_up() if self._typed.failed else at
             return self._content(escape(text[pos:at]), pos, at - pos)
         return self._end_string(at + len(quote))
 
@@ -591,7 +597,7 @@ class TokenArgumentsReader:
         self._drain()
         if value.streaming:
             self._raw.clear()
-        return pos + len(piece)
+        return self._give_up() if value.failed else pos + len(piece)
 
     def _drain(self) -> None:
         """Give out what a bare value has become."""
