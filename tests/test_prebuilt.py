@@ -47,16 +47,17 @@ def test_a_loaded_grammar_is_the_dumped_one() -> None:
 def test_a_changed_grammar_or_import_or_entry_is_noticed() -> None:
     fresh = Prebuilt(read)
     text = read("hermes.lark")
-    assert fresh.grammar("hermes.lark", text) is not None
-    assert fresh.grammar("hermes.lark", text + "// changed\n") is None
-    assert fresh.openers("hermes", "hermes.lark", text) is not None
-    assert fresh.openers("hermes", "mistral.lark", text) is None
+    assert fresh.grammar("hermes.lark") is not None
+    assert fresh.openers("hermes", "hermes.lark") is not None
+    assert fresh.openers("hermes", "mistral.lark") is None
     assert fresh.entry("hermes", read("hermes.toml")) is not None
     assert fresh.entry("hermes", read("hermes.toml") + "# changed\n") is None
 
-    changed = Prebuilt(lambda name: read(name) + ("// changed\n" if name == "blocks.lark" else ""))
-    assert changed.grammar("hermes.lark", text) is None
-    assert changed.openers("hermes", "hermes.lark", text) is None
+    for file in ("hermes.lark", "blocks.lark"):
+        changed = Prebuilt(lambda name, file=file: read(name) + ("// changed\n" if name == file else ""))
+        assert changed.grammar("hermes.lark") is None
+        assert changed.openers("hermes", "hermes.lark") is None
+        assert changed.grammar("gemma4.lark") is not None
     assert source_digest(text, read) != source_digest(source_text(text), read)
 
 
@@ -69,8 +70,8 @@ def test_an_index_that_cannot_be_used_is_none(damage: str) -> None:
 
     prebuilt = Prebuilt(damaged)
     assert prebuilt.entry("hermes", read("hermes.toml")) is None
-    assert prebuilt.grammar("hermes.lark", read("hermes.lark")) is None
-    assert prebuilt.pattern([]) is None
+    assert prebuilt.grammar("hermes.lark") is None
+    assert prebuilt.summary([]) is None
 
 
 def test_without_it_the_same_comes_out(tmp_path: Path) -> None:

@@ -153,8 +153,13 @@ class _Nfa:
         return frozenset(n for n in seen if self.move[n] is not None or self.accept[n] is not None)
 
 
-def parse_pattern(name: str, pattern: str, flags: Iterable[str] = ()) -> tuple[Any, bool]:
+def parse_pattern(
+    name: str, pattern: str, flags: Iterable[str] = (), checked: bool = False
+) -> tuple[Any, bool]:
     """Parse a terminal's regex; returns (parsed, ignore case).
+
+    Args:
+        checked: it was parsed before, when its grammar was compiled, and is known to be right.
 
     Raises:
         GrammarError: it is not a regex, uses what a marker may not (look-around, back-references), can be
@@ -162,12 +167,14 @@ def parse_pattern(name: str, pattern: str, flags: Iterable[str] = ()) -> tuple[A
     """
     try:
         parsed = sre_parse.parse(pattern)
+        ignore_case = "i" in flags or bool(parsed.state.flags & re.IGNORECASE)
+        if checked:
+            return parsed, ignore_case
         low, high = parsed.getwidth()
     except re.error as e:
         raise GrammarError(f"terminal {name}: {pattern!r} is not a regex: {e}") from None
     if low == 0 or high > MAX_MARKER:
         raise GrammarError(f"terminal {name}: {pattern!r} must match between 1 and {MAX_MARKER} characters")
-    ignore_case = "i" in flags or bool(parsed.state.flags & re.IGNORECASE)
     try:
         probe = _Nfa()
         probe.add(parsed, probe.node(), ignore_case)

@@ -139,7 +139,7 @@ class Markers(Mapping[str, tuple[Any, bool]]):
     def __getitem__(self, name: str) -> tuple[Any, bool]:
         found = self._parsed.get(name)
         if found is None:
-            found = self._parsed[name] = parse_pattern(name, *self.sources[name])
+            found = self._parsed[name] = parse_pattern(name, *self.sources[name], checked=True)
         return found
 
     def __contains__(self, name: object) -> bool:

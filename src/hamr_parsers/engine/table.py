@@ -373,7 +373,7 @@ class Node:
         watch = self.grammar.watch
         if watch is None:
             return _scan_of(automaton, "|".join(p for p in (pattern, *more) if p))
-        patterns = (pattern, watch.openers.pattern, *more)
+        patterns = (pattern, watch.openers.summary[1], *more)
         return _scan_of(FirstOf(automaton, watch), "|".join(p for p in patterns if p))
 
     @cached_property

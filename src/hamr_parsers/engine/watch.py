@@ -76,11 +76,12 @@ class Openers:
     Args:
         openers: what to watch for.
         target: makes the dialect of a family; told its id and whether a call is forced.
-        pattern: the regex that finds where one may stand, if it is known already.
+        known: what is known already of the automaton of all of them: the characters that one may begin with, and the
+            regex that finds where one may stand.
     """
 
     def __init__(
-        self, openers: list[Opener], target: Callable[[str, bool], Any], pattern: str | None = None
+        self, openers: list[Opener], target: Callable[[str, bool], Any], known: tuple[str, str] | None = None
     ) -> None:
         self.target = target
         self.by_name: dict[str, Opener] = {}
@@ -89,17 +90,17 @@ class Openers:
             if opener.literal not in seen:
                 seen.add(opener.literal)
                 self.by_name[f"{opener.family}:{opener.marker}"] = opener
-        self._pattern = pattern
+        self._known = known
 
     @cached_property
     def automaton(self) -> Automaton:
         """Decides which of them stands at a place."""
-        return Automaton({n: parse_pattern(n, o.regexp, o.flags) for n, o in self.by_name.items()})
+        return Automaton({n: parse_pattern(n, o.regexp, o.flags, True) for n, o in self.by_name.items()})
 
     @cached_property
-    def pattern(self) -> str:
-        """Finds the places where one may stand."""
-        return self._pattern if self._pattern is not None else self.automaton.prefix_pattern(_DEPTH)
+    def summary(self) -> tuple[str, str]:
+        """The characters that one may begin with, and a regex that finds the places where one may stand."""
+        return self._known or (self.automaton.first, self.automaton.prefix_pattern(_DEPTH))
 
 
 class Watch:
@@ -129,10 +130,10 @@ class Watch:
         found = self.openers.automaton.match(text, pos, final)
         return None if isinstance(found, tuple) and found[0] in self._hidden else found
 
-    @cached_property
+    @property
     def first(self) -> str:
         """The characters that one may begin with."""
-        return self.openers.automaton.first
+        return self.openers.summary[0]
 
 
 class FirstOf:

@@ -29,13 +29,13 @@ def build() -> dict[str, str]:
     files: dict[str, str] = {}
     families: dict[str, Any] = {}
     found: list[tuple[bool, list[Opener]]] = []
-    for path in sorted(root.glob("*.toml")):
+    for path in sorted(root.glob("*.toml"), key=lambda path: path.stem):
         if path.stem == "others":
             continue
         text = path.read_text(encoding="utf-8")
         entry = tomllib.loads(text)
         family = Family.from_entry(entry, path.name)
-        known: dict[str, Any] = {"text": digest(text), "entry": entry}
+        known: dict[str, Any] = {"text": digest(text), "entry": family.checked()}
         name = "auto.lark" if family.kind == "auto" else family.grammar
         if name is not None:
             source = (root / name).read_text(encoding="utf-8")
@@ -46,12 +46,12 @@ def build() -> dict[str, str]:
             found.append((family.borrows, openers))
             known |= {"grammar": name, "source": made, "openers": openers}
         families[family.id] = known
-    patterns = {}
+    summaries = {}
     found.sort(key=lambda item: item[0])  # as in dialects.py
     everything = [opener for _, openers in found for opener in openers]
     for watched in (everything, [opener for opener in everything if opener.kind != "herald"]):
-        patterns[digest(json.dumps(watched))] = Openers(watched, _never).pattern
-    index = {"version": FORMAT, "patterns": patterns, "families": families}
+        summaries[digest(json.dumps(watched))] = Openers(watched, _never).summary
+    index = {"version": FORMAT, "summaries": summaries, "families": families}
     files[INDEX] = _json(index)
     return files
 

@@ -87,23 +87,24 @@ def _grammar(family: Family, generation: int) -> Grammar:
 
 @lru_cache(maxsize=256)
 def _compiled(family: Family) -> Grammar:
-    text = _text(family)
+    name = _file(family)
+    packaged = "\n" not in name
+    text = registry.packaged_text(name) if packaged else name
+    prebuilt = registry.prebuilt()
     # the same in every process that has the same grammar, so that parsers can be pickled
-    key = f"{family.id}@{source_digest(text, registry.packaged_text)}"
-    if "\n" not in _file(family):
-        data = registry.prebuilt().grammar(_file(family), text)
-        if data is not None and data.get("version") == VERSION:
-            return load(data, key)
-    return compile_grammar(source_text(text), key, registry.packaged_text)
+    made = prebuilt.source(name) if packaged else source_digest(text, registry.packaged_text)
+    data = prebuilt.grammar(name) if packaged else None
+    if data is not None and data.get("version") == VERSION:
+        return load(data, f"{family.id}@{made}")
+    return compile_grammar(source_text(text), f"{family.id}@{made}", registry.packaged_text)
 
 
 def _file(family: Family) -> str:
     """The name of a family's grammar file, or the grammar's text."""
-    return "auto.lark" if family.kind == "auto" else family.grammar or ""
-
-
-def _text(family: Family) -> str:
-    return registry.packaged_text("auto.lark") if family.kind == "auto" else registry.grammar_text(family)
+    if family.kind == "auto":
+        return "auto.lark"
+    registry.grammar_text(family)  # which says what is wrong, if it is not there
+    return family.grammar or ""
 
 
 @lru_cache(maxsize=4)
@@ -114,14 +115,14 @@ def _openers(generation: int, heralds: bool) -> Openers:
     found = [opener for family in families for opener in family_openers(family)]
     if not heralds:
         found = [opener for opener in found if opener.kind != "herald"]
-    return Openers(found, _named, registry.prebuilt().pattern(found))
+    return Openers(found, _named, registry.prebuilt().summary(found))
 
 
 def family_openers(family: Family) -> list[Opener]:
     """What others watch for of a family."""
     name = _file(family)
     if "\n" not in name:
-        known = registry.prebuilt().openers(family.id, name, _text(family))
+        known = registry.prebuilt().openers(family.id, name)
         if known is not None:
             return [Opener(*row) for row in known]
     return openers_of(family.id, _compiled(family))

@@ -188,6 +188,21 @@ class Family:
             raise FamilyEntryError(f"{where}: grammar: a family of kind {kind!r} has none")
         return cls(**values)
 
+    @classmethod
+    def from_checked(cls, values: Mapping[str, object]) -> Family:
+        """Build one from what `checked` gave, as JSON brings it back."""
+        return cls(**{key: _frozen(value) for key, value in values.items()})  # type: ignore[arg-type]
+
+    def checked(self) -> dict[str, object]:
+        """Everything that is not as it is by default, for JSON."""
+        default = Family("", "")
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {
+            key: dict(value) if isinstance(value, Mapping) else value
+            for key, value in values.items()
+            if value != getattr(default, key)
+        }
+
     def __copy__(self) -> Family:
         return self
 
@@ -250,6 +265,12 @@ _CANONICAL: dict[str, tuple[str, ...]] = {  # key -> the values allowed, if not 
     "tail": (),
     "end": (),
 }
+
+
+def _frozen(value: object) -> object:
+    if isinstance(value, list):
+        return tuple(map(_frozen, value))
+    return FrozenMap({k: _frozen(v) for k, v in value.items()}) if isinstance(value, dict) else value
 
 
 def _read(cls: type, entry: Mapping[str, object], where: str, required: tuple[str, ...]) -> dict[str, Any]:

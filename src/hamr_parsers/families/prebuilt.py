@@ -20,7 +20,7 @@ from typing import Any, Final
 
 __all__ = ["FOLDER", "FORMAT", "INDEX", "Prebuilt", "digest", "source_digest", "source_text"]
 
-FORMAT: Final = 2
+FORMAT: Final = 5
 """Of the index and of the digests; an index of another is not read."""
 
 FOLDER: Final = "prebuilt"
@@ -68,18 +68,21 @@ def digest(*texts: str) -> str:
     return made.hexdigest()
 
 
-def source_digest(text: str, read: Callable[[str], str]) -> str:
-    """The digest of a grammar and of all that it imports; `read` gives the text of a grammar file."""
-    texts: dict[str, str] = {}
+def source_digest(text: str, read: Callable[[str], str], known: dict[str, str] | None = None) -> str:
+    """The digest of a grammar and of all that it imports.
 
-    def visit(source: str) -> None:
-        for name in _IMPORT.findall(source):
-            if name not in texts:
-                texts[name] = read(f"{name}.lark")
-                visit(texts[name])
-
-    visit(text)
-    return digest(source_text(text), *(texts[name] for name in sorted(texts)))
+    Args:
+        text: the grammar.
+        read: gives the text of a grammar file.
+        known: digests of grammar files by name; is added to.
+    """
+    known = {} if known is None else known
+    imported = []
+    for name in sorted(set(_IMPORT.findall(text))):
+        if name not in known:
+            known[name] = source_digest(read(f"{name}.lark"), read, known)
+        imported.append(known[name])
+    return digest(text, *imported)
 
 
 class Prebuilt:
@@ -91,7 +94,7 @@ class Prebuilt:
 
     def __init__(self, read: Callable[[str], str]) -> None:
         self._read = read
-        self._texts: dict[str, str] = {}
+        self._digests: dict[str, str] = {}  # of grammar files, by name
         try:
             index = json.loads(read(f"{FOLDER}/{INDEX}"))
         except (OSError, ValueError):
@@ -100,35 +103,36 @@ class Prebuilt:
         self.index: Mapping[str, Any] = index if usable else {}
         self._families: Mapping[str, Any] = self.index.get("families", {})
 
-    def _text(self, name: str) -> str:
-        text = self._texts.get(name)
-        if text is None:
-            text = self._texts[name] = self._read(name)
-        return text
+    def source(self, name: str) -> str:
+        """The `source_digest` of a packaged grammar file."""
+        name = name.removesuffix(".lark")
+        if name not in self._digests:
+            self._digests[name] = source_digest(self._read(f"{name}.lark"), self._read, self._digests)
+        return self._digests[name]
 
     def entry(self, id_: str, text: str) -> Mapping[str, Any] | None:
-        """The entry that the text of an entry's file says, if that is known."""
+        """What the text of an entry's file says (`Family.checked`), if that is known."""
         known = self._families.get(id_)
         return known["entry"] if known is not None and known["text"] == digest(text) else None
 
-    def grammar(self, name: str, text: str) -> Mapping[str, Any] | None:
-        """The compiled grammar of a packaged grammar file, if it was made from this text."""
+    def grammar(self, name: str) -> Mapping[str, Any] | None:
+        """The compiled grammar of a packaged grammar file, if it was made from what the file says now."""
         try:
             data: Mapping[str, Any] = json.loads(self._read(f"{FOLDER}/{name.removesuffix('.lark')}.json"))
         except (OSError, ValueError):
             return None
-        usable = isinstance(data, dict) and data.get("digest") == source_digest(text, self._text)
+        usable = isinstance(data, dict) and data.get("digest") == self.source(name)
         return data if usable else None
 
-    def openers(self, id_: str, grammar: str, text: str) -> list[list[Any]] | None:
-        """What others watch for of a packaged family, if its grammar file (a name and its text) is as it was."""
+    def openers(self, id_: str, grammar: str) -> list[list[Any]] | None:
+        """What others watch for of a packaged family, if its grammar file is as it was."""
         known = self._families.get(id_)
-        if known is None or known["grammar"] != grammar or known["source"] != source_digest(text, self._text):
+        if known is None or known["grammar"] != grammar or known["source"] != self.source(grammar):
             return None
         found: list[list[Any]] = known["openers"]
         return found
 
-    def pattern(self, openers: object) -> str | None:
-        """The search pattern for a list of openers, if it was made from the same."""
-        found: str | None = self.index.get("patterns", {}).get(digest(json.dumps(openers)))
-        return found
+    def summary(self, openers: object) -> tuple[str, str] | None:
+        """`Openers.summary` of a list of openers, if it was made from the same."""
+        found = self.index.get("summaries", {}).get(digest(json.dumps(openers)))
+        return (found[0], found[1]) if found else None

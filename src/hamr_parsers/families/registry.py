@@ -115,8 +115,10 @@ class _Files:
 
     def family(self, name: str) -> Family:
         text = self.read(name)
-        entry = self.prebuilt.entry(name[:-5], text)
-        family = Family.from_entry(entry if entry is not None else _toml(text, name), name)
+        known = self.prebuilt.entry(name[:-5], text)
+        family = (
+            Family.from_checked(known) if known is not None else Family.from_entry(_toml(text, name), name)
+        )
         if family.id != name[:-5]:
             raise FamilyEntryError(f"{name}: id: {family.id!r} does not agree with the file's name")
         return family
