@@ -184,6 +184,11 @@ def _identkey(text: str, i: int, end: int, edge: bool | None, also: str = "") ->
     return edge if k >= end else text[k] in ":=" or text[k] in also
 
 
+def _any_key(text: str, i: int, end: int, edge: bool | None) -> bool | None:
+    """Does a key with its colon stand at `i`, quoted or not?"""
+    return (_keylike if text[i] in _QUOTES else _identkey)(text, i, end, edge)
+
+
 def _objectlike(text: str, i: int, end: int, edge: bool | None) -> bool | None:
     """Does an object with a quoted key begin at the brace at `i`?"""
     k = past(_BLANKS, text, i + 1, end)
@@ -432,6 +437,26 @@ class Mender:
             i = j + m.end()
             apart = True
 
+    def _token(self, text: str, i: int, final: bool, value: bool = False) -> int | None:
+        """Read what may stand before a token: blanks, comments, a marker, the end of the text. None: it stands here."""
+        if i >= len(text):
+            return self._cut_off(i)
+        j = self._blanks(text, i, final, value)
+        if j != i:
+            return j
+        at = self._at(text, i, final)
+        if at is None:
+            return MORE
+        return self._marker(text, i) if at else None
+
+    def _begin_key(self, i: int, lex: str, quote: str = '"') -> None:
+        """A key begins at `i`, in quotes (`K`) or without (`I`)."""
+        self._key_at = len(self._hold)
+        self._key_from = self._abs + i
+        self._hold.append('"')
+        self._lex = lex
+        self._quote = quote
+
     def _value_done(self) -> None:
         self._lex = "A"
         depth = self._stack.depth
@@ -540,16 +565,9 @@ class Mender:
 
     def _step_value(self, text: str, i: int, final: bool) -> int:
         """`t` at the top, `v0` after `[`, `v` after a comma, `o` after a colon."""
-        if i >= len(text):
-            return self._cut_off(i)
-        j = self._blanks(text, i, final, True)
-        if j != i:
-            return j
-        at = self._at(text, i, final)
-        if at is None:
-            return MORE
-        if at:
-            return self._marker(text, i)
+        stands = self._token(text, i, final, True)
+        if stands is not None:
+            return stands
         c = text[i]
         lex = self._lex
         if c in _QUOTES:
@@ -868,9 +886,7 @@ class Mender:
         if self._stack.kind != "{" or not any("\n" in g for g in self._gap):
             return False
         end, edge = self._window(text, i, final)
-        if text[i] in _QUOTES:
-            return _keylike(text, i, end, edge)
-        return _identkey(text, i, end, edge)
+        return _any_key(text, i, end, edge)
 
     def _give_gap(self) -> None:
         if self._gap:
@@ -887,16 +903,9 @@ class Mender:
 
     def _step_after(self, text: str, i: int, final: bool) -> int:
         """`A`: a comma or a closer is due."""
-        if i >= len(text):
-            return self._cut_off(i)
-        j = self._blanks(text, i, final)
-        if j != i:
-            return j
-        at = self._at(text, i, final)
-        if at is None:
-            return MORE
-        if at:
-            return self._marker(text, i)
+        stands = self._token(text, i, final)
+        if stands is not None:
+            return stands
         c = text[i]
         in_object = self._stack.kind == "{"
         if c == ",":
@@ -925,9 +934,7 @@ class Mender:
             if k >= end:
                 missing = edge
             elif in_object:
-                missing = (
-                    _keylike(text, k, end, edge) if text[k] in _QUOTES else _identkey(text, k, end, edge)
-                )
+                missing = _any_key(text, k, end, edge)
             else:
                 missing = text[k] not in "]}"
             if missing:
@@ -1081,19 +1088,10 @@ class Mender:
                 follows = "!"
             elif text[j] == ",":
                 k = past(_BLANKS, text, j + 1, end)
-                follows = "?"
-                if k < end and text[k] in _QUOTES:
-                    key = _keylike(text, k, end, None)
-                    if key is None and edge is None:
-                        return None
-                    follows = "?" if key is None else "{" if key else "["
-                elif k < end:
-                    key = _identkey(text, k, end, None)
-                    if key is None and edge is None:
-                        return None
-                    follows = "?" if key is None else "{" if key else "["
-                elif edge is None:
+                key = _any_key(text, k, end, None) if k < end else None
+                if key is None and edge is None:
                     return None
+                follows = "?" if key is None else "{" if key else "["
         c = text[i]
         stack = self._stack
         outer = stack.pop()
@@ -1153,16 +1151,9 @@ class Mender:
 
     def _step_key(self, text: str, i: int, final: bool) -> int:
         """`k0` after `{`, `k` after a comma."""
-        if i >= len(text):
-            return self._cut_off(i)
-        j = self._blanks(text, i, final)
-        if j != i:
-            return j
-        at = self._at(text, i, final)
-        if at is None:
-            return MORE
-        if at:
-            return self._marker(text, i)
+        stands = self._token(text, i, final)
+        if stands is not None:
+            return stands
         c = text[i]
         lex = self._lex
         if c == "\\":
@@ -1179,11 +1170,7 @@ class Mender:
                 if i + 1 >= len(text) and not final:
                     return MORE
                 if text[i + 1 : i + 2] == '"':
-                    self._key_at = len(self._hold)
-                    self._key_from = self._abs + i
-                    self._hold.append('"')
-                    self._lex = "K"
-                    self._quote = "\\"
+                    self._begin_key(i, "K", "\\")
                     return i + 2
         if c in _QUOTES:
             end, edge = self._window(text, i, final)
@@ -1193,21 +1180,14 @@ class Mender:
             smart = c in SMART
             if not whole and not smart and _OPEN_KEY.match(text, i, end):
                 self._mend("missing-quote", "the closing quote of a key was left out", i, i + 1)
-                self._key_at = len(self._hold)
-                self._key_from = self._abs + i
-                self._hold.append('"')
-                self._lex = "I"
+                self._begin_key(i, "I")
                 return i + 1
             if c == "'":
                 self._mend("single-quotes", "a key in single quotes", i, i + 1)
             if whole and smart:
                 self._mend("smart-quotes", "a key in the quotes of a word processor", i, i + 1)
             if whole or not smart:
-                self._key_at = len(self._hold)
-                self._key_from = self._abs + i
-                self._hold.append('"')
-                self._lex = "K"
-                self._quote = c
+                self._begin_key(i, "K", c)
                 return i + 1
         if c == "}" or c == "]":
             return self._closer(text, i, final)
@@ -1264,10 +1244,7 @@ class Mender:
                 return k
         if key:
             self._mend("unquoted-key", "a key without quotes", i, i)
-            self._key_at = len(self._hold)
-            self._key_from = self._abs + i
-            self._hold.append('"')
-            self._lex = "I"
+            self._begin_key(i, "I")
             return i
         if lex == "k0" and self._stack.depth > self.watch and c != ":":
             # nothing of the object must be lost: without a key in sight, it is the text of one member
@@ -1296,17 +1273,10 @@ class Mender:
 
     def _step_colon(self, text: str, i: int, final: bool) -> int:
         """`c`: a colon is due."""
-        if i >= len(text):
-            return self._cut_off(i)
         key_end = len(self._hold)
-        j = self._blanks(text, i, final)
-        if j != i:
-            return j
-        at = self._at(text, i, final)
-        if at is None:
-            return MORE
-        if at:
-            return self._marker(text, i)
+        stands = self._token(text, i, final)
+        if stands is not None:
+            return stands
         c = text[i]
         j = i
         if c == ":":
