@@ -23,6 +23,11 @@ What several readings fit is decided in these places, and nowhere else:
 - `_stands_alone`: is text behind the call's arguments junk in its object, or was the object's end forgotten and the
   text is the answer's? The latter, if nothing follows that an object is made of.
 - `_step_gap` and `_closes` again: does a value without quotes end here, or is the blank or comma part of it?
+- `_comment`: is `#` or `//` the beginning of a comment, of a text without quotes, or junk? The line's end decides.
+- `_step_first`: do two more quotes behind a string's first end it, or is it one in triple quotes?
+- `_smart_string`, `_tuple`: does a string (an array) begin here, or a text without quotes that begins so? What
+  stands behind its end decides, if that is in sight.
+- `_lacks_brace`: are arguments a string, or the first key of an object whose brace is missing?
 
 Forms that are one more spelling of a value (other literals, numbers, quotes, comments) go into `_scalar`, the
 first lines of `_step_value` and `_blanks`; nothing else needs to know.

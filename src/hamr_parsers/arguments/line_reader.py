@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..events import Diagnostic
+from .reader import ArgumentsReader
 from .schema import ToolSchema
 from .tagged import TextValue, escape
 
@@ -41,28 +42,19 @@ def _patterns(colon: str, newline: str, first: str) -> _Patterns:
     return _Patterns(re.compile(f"[^{key}]+"), re.compile(f"{word}(?:{blanks}{word})*+"), re.compile(blanks))
 
 
-class LineArgumentsReader:
+class LineArgumentsReader(ArgumentsReader):
     """Reads one call's arguments, from the first key up to the marker that ends the call.
 
     Args:
         colon: what stands between a key and its value.
         newline: what stands between two members.
-        boundary: knows the markers that end the call; None: there are none.
+        boundary, max_depth, schema, max_held: see `ArgumentsReader`.
         untyped: what a value without schema is, see `TextValue`.
-        max_depth: of objects and arrays in values.
-        schema: the tool, for the types.
-        max_held: characters; if more of a key, or of blanks, cannot be given out, the call ends, cut.
-
-    The attributes and methods are those of every reader: `feed`, `fast`, `out`, `done`, `cut`, `closing`, `base`,
-    `recovered`, `held`.
     """
 
-    node = None  # no interned lexical nodes here: the engine asks `fast` about every chunk
-
     __slots__ = (
-        "_begun", "_boundary", "_colon", "_count", "_first", "_item", "_key", "_length", "_max_depth", "_max_held",
-        "_newline", "_patterns", "_schema", "_state", "_untyped", "_value",
-        "base", "closing", "cut", "done", "out", "recovered",
+        "_begun", "_colon", "_count", "_item", "_key", "_length", "_newline", "_patterns", "_state", "_untyped",
+        "_value",
     )  # fmt: skip
 
     def __init__(
@@ -75,19 +67,11 @@ class LineArgumentsReader:
         schema: ToolSchema | None = None,
         max_held: int = 1 << 20,
     ) -> None:
-        self.out: list[str | Diagnostic] = []
-        self.done = self.cut = self.recovered = False
-        self.closing = ""
-        self.base = 0
+        super().__init__(boundary, max_depth, schema, max_held)
         self._colon = colon
         self._newline = newline
-        self._boundary = boundary
-        self._first = "" if boundary is None else boundary.first
         self._patterns = _patterns(colon, newline, self._first)
         self._untyped = untyped
-        self._max_depth = max_depth
-        self._schema = schema
-        self._max_held = max_held
         self._state = _KEY
         self._item: list[str] = []  # held: a key, or blanks behind a value's text
         self._length = 0  # of what is held there
@@ -130,13 +114,6 @@ class LineArgumentsReader:
             return True
         half = not final and len(text) - pos < len(separator) and separator.startswith(text[pos:])
         return None if half else False
-
-    def _marker(self, text: str, pos: int, final: bool) -> bool | None:
-        """Whether a marker that ends the call stands at `pos`; None: more text is needed."""
-        if self._boundary is None or text[pos] not in self._first:
-            return False
-        found = self._boundary.at(text, pos, final)
-        return False if found is None and final else found
 
     # -- giving out -----------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from ..events import Diagnostic
 from .json_nodes import SMART
 from .numbers import FLOAT, MAX_NUMBER, number
+from .reader import ArgumentsReader
 from .schema import ParamSchema, ToolSchema
 from .tagged import TextValue, escape
 
@@ -124,25 +125,17 @@ _WORDS = {"True": "true", "False": "false", "None": "null", "true": "true", "fal
 _NOT_FINITE = frozenset({"nan", "inf", "infinity"})
 
 
-class PythonArgumentsReader:
+class PythonArgumentsReader(ArgumentsReader):
     """Reads the arguments of one Python call up to and including its closer.
 
     Args:
-        boundary: knows the markers that may end the call although its closer is missing; None: there are none.
-        max_depth: of nested brackets, the call's own included; beyond it the call ends, cut.
-        schema: the tool: names for positional arguments, and types.
+        boundary, max_depth, schema, max_held: see `ArgumentsReader`.
         closer: the character that ends the arguments.
         coerce: strings whose parameter is not a string are typed by the schema, as bare text is
             (`days="2"`).
         unions: that goes also for parameters that may be a string beside another type, as in dialects that quote
             every value.
-        max_held: characters; if more cannot be given out, the call ends, cut.
-
-    The attributes and methods are those of every reader: `feed`, `fast`, `out`, `done`, `cut`, `closing`, `base`,
-    `recovered`, `held`.
     """
-
-    node = None  # no interned lexical nodes here: the engine asks `fast` about every chunk
 
     __slots__ = (
         "_at",
@@ -151,13 +144,11 @@ class PythonArgumentsReader:
         "_bare_length",
         "_bare_multi",
         "_blanks",
-        "_boundary",
         "_cap",
         "_closer",
         "_coerce",
         "_colons",
         "_ends",
-        "_first",
         "_given",
         "_high",
         "_inner_quote",
@@ -165,8 +156,6 @@ class PythonArgumentsReader:
         "_item_length",
         "_key",
         "_line_told",
-        "_max_depth",
-        "_max_held",
         "_nest",
         "_nest_quote",
         "_param",
@@ -177,7 +166,6 @@ class PythonArgumentsReader:
         "_raw",
         "_role",
         "_run",
-        "_schema",
         "_since",
         "_stack",
         "_stars",
@@ -187,12 +175,6 @@ class PythonArgumentsReader:
         "_triple",
         "_undecided",
         "_unions",
-        "base",
-        "closing",
-        "cut",
-        "done",
-        "out",
-        "recovered",
     )
 
     def __init__(
@@ -206,20 +188,10 @@ class PythonArgumentsReader:
         unions: bool = True,
         max_held: int = 1 << 20,
     ) -> None:
-        self.out: list[str | Diagnostic] = []
-        self.done = False
-        self.cut = False
-        self.closing = ""
-        self.base = 0
-        self.recovered = False
-        self._boundary = boundary
-        self._first = "" if boundary is None else boundary.first
-        self._max_depth = max_depth
-        self._schema = schema
+        super().__init__(boundary, max_depth, schema, max_held)
         self._closer = closer
         self._coerce = coerce
         self._unions = unions
-        self._max_held = max_held
         self._since = -1  # where what is held begins
         self._at = 0
         self._cap = 0  # index where the text may not be held any further
@@ -356,10 +328,6 @@ class PythonArgumentsReader:
                 self.out.extend(piece for piece in self._pending if piece)
                 self._pending.clear()
 
-    def _tell(self, code: str, message: str, start: int, end: int) -> None:
-        self.recovered = True
-        self.out.append(Diagnostic(code, message, self.base + start, self.base + end))
-
     # -- levels ---------------------------------------------------------------------------------------------
 
     def _push(self, kind: int, pos: int) -> bool:
@@ -466,13 +434,6 @@ class PythonArgumentsReader:
         self._bare_length = self._item_length = 0
 
     # -- between values -----------------------------------------------------------------------------------------
-
-    def _marker(self, text: str, pos: int, final: bool) -> bool | None:
-        """Whether a marker that ends the call stands at `pos`; None: more text is needed."""
-        if self._boundary is None or text[pos] not in self._first:
-            return False
-        found = self._boundary.at(text, pos, final)
-        return False if found is None and final else found
 
     def _between(self, text: str, pos: int, final: bool) -> int:
         state = self._state

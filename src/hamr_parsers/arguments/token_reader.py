@@ -21,6 +21,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..events import Diagnostic
+from .reader import ArgumentsReader
 from .schema import ParamSchema, ToolSchema
 from .tagged import TextValue, escape
 
@@ -84,27 +85,18 @@ class _Level:
         self.keys: set[str] = set()
 
 
-class TokenArgumentsReader:
+class TokenArgumentsReader(ArgumentsReader):
     """Reads one call's arguments, from the opening brace (or parenthesis) up to and including its closer.
 
     Args:
         quote: the token that stands on either side of a string.
-        boundary: knows the markers that may end the call although its closer is missing; None: there are none.
-        max_depth: of nested brackets, the outer one included; beyond it the call ends, cut.
-        schema: the tool: types of bare values, and the name of an argument without key.
+        boundary, max_depth, schema, max_held: see `ArgumentsReader`.
         coerce: what stands between quote tokens is typed by the schema, for dialects that quote every value.
-        max_held: characters; if more of a key, or of blanks, cannot be given out, the call ends, cut.
-
-    The attributes and methods are those of every reader: `feed`, `fast`, `out`, `done`, `cut`, `closing`, `base`,
-    `recovered`, `held`.
     """
 
-    node = None  # no interned lexical nodes here: the engine asks `fast` about every chunk
-
     __slots__ = (
-        "_begun", "_boundary", "_coerce", "_first", "_in_key", "_item", "_key", "_key_at", "_length", "_levels",
-        "_max_depth", "_max_held", "_nest", "_path", "_patterns", "_quote", "_quoted", "_raw", "_schema", "_state",
-        "_typed", "base", "closing", "cut", "done", "out", "recovered",
+        "_begun", "_coerce", "_in_key", "_item", "_key", "_key_at", "_length", "_levels", "_nest", "_path", "_patterns",
+        "_quote", "_quoted", "_raw", "_state", "_typed",
     )  # fmt: skip
 
     def __init__(
@@ -117,17 +109,9 @@ class TokenArgumentsReader:
         *,
         coerce: bool = False,
     ) -> None:
-        self.out: list[str | Diagnostic] = []
-        self.done = self.cut = self.recovered = False
-        self.closing = ""
-        self.base = 0
+        super().__init__(boundary, max_depth, schema, max_held)
         self._quote = quote
-        self._boundary = boundary
-        self._first = "" if boundary is None else boundary.first
         self._patterns = _patterns(quote, self._first)
-        self._max_depth = max_depth
-        self._max_held = max_held
-        self._schema = schema
         self._coerce = coerce
         self._state = _START
         self._levels: list[_Level] = []
@@ -169,10 +153,6 @@ class TokenArgumentsReader:
         return pos
 
     # -- giving out -------------------------------------------------------------------------------------------
-
-    def _tell(self, code: str, message: str, start: int, end: int) -> None:
-        self.recovered = True
-        self.out.append(Diagnostic(code, message, self.base + start, self.base + end))
 
     def _emit(self, value: str) -> None:
         """A value begins: give it out behind what stands before it, opener, comma and key."""
@@ -277,13 +257,6 @@ class TokenArgumentsReader:
             return True
         short = len(text) - pos < len(self._quote) and not final
         return None if short and self._quote.startswith(text[pos:]) else False
-
-    def _marker(self, text: str, pos: int, final: bool) -> bool | None:
-        """Whether a marker that ends the call stands at `pos`; None: more text is needed."""
-        if self._boundary is None or text[pos] not in self._first:
-            return False
-        found = self._boundary.at(text, pos, final)
-        return False if found is None and final else found
 
     def _special(self, text: str, pos: int, final: bool) -> tuple[bool | None, bool | None]:
         """Whether the quote token, or a marker, stands at `pos`."""
