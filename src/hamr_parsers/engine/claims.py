@@ -57,7 +57,7 @@ class Claims(State):
             if start.terminal == "BARE_JSON_CALL":
                 start.flow.code().enter_object()
             self._give_back(segments, start.flow)
-            if not start.quiet:
+            if not start.quiet and start.flow is not self._noise:
                 self._report(noted)
         self._owe(start.terminal, start.unopened)
         self._enter()

@@ -113,7 +113,8 @@ class FreeText(Between):
             if here > pos:
                 self._text(buf[pos:here])
                 pos = here
-                node = self._node
+                if node is not self._node:
+                    return pos  # what may stand here is another now
             if match is MORE:
                 self._wait = True
                 return pos
