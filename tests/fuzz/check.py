@@ -512,7 +512,9 @@ def _passed_through(seen: Observed, call: Any, start: int) -> None:
         ):
             return
     raw = seen.text[start:end]
-    if value == {} and call.arguments == "{}":  # bare keys are no JSON, and of none of them blanks may be left
+    if (
+        value == {} and call.arguments == "{}"
+    ):  # bare keys are no JSON, and of none of them blanks may be left
         return
     if isinstance(value, dict) and levels < seen.case.options.get("max_depth", 200):
         # cut off by max_tokens, nothing behind them proves the end of what was mended

@@ -34,6 +34,7 @@ _PY_CALL: Final = re.compile(
 )
 _WORD: Final = re.compile(r"\w")
 _AROUND: Final = re.compile(r"""["']\s*:\s*(?:\[\s*)?\Z|[}\]]\s*,\s*\Z""")
+_TOOL_FENCES: Final = frozenset(("tool_call", "tool_code"))
 _FENCE_INFOS: Final = frozenset(("", "json", "tool_call", "tool_code"))
 
 # What the helpers of `_text_phase` return: the position to go on at, in whatever phase they chose; or,
@@ -395,7 +396,8 @@ class FreeText(Between):
                     self._wait = True
                     return -pos
                 named = listed and not in_code and self._place_for_bare()
-                native = named and self._dialect.bare and not self._flow.begun
+                # `x[f(y=1)]` is a subscript
+                native = named and self._dialect.bare and not _WORD.match(self._flow.tail(1))
             else:
                 named = (
                     named and not self._flow.begun and bool(ch) and ch != "{" and not STOPS["NAME"].match(ch)
@@ -403,8 +405,8 @@ class FreeText(Between):
             if ch != "{" and not named:
                 return -end
             bare_json = bare_json and ch == "{"
-        elif named and in_code and _WORD.match(buf, pos):
-            return -end  # a word is hardly a marker
+        elif named and _WORD.match(buf, pos) and (in_code or _WORD.match(self._flow.tail(1))):
+            return -end  # a word is hardly a marker, and a part of one is none
         doubtful = in_code or self._home is not None or named or (bare_json and not quiet)
         if doubtful:
             if not self._may_doubt(bare_json or native) or self._flow is not self._content:
@@ -555,14 +557,16 @@ class FreeText(Between):
                 if listed is None:
                     self._wait = True
                     return pos
-                start.native = self._dialect.bare and not start.flow.begun
+                start.native = self._dialect.bare
             if path is not None and listed and (not bare or self._capture in _FENCE_INFOS):
+                start.native = start.native or (self._dialect.bare and self._capture in _TOOL_FENCES)
                 self._pass(path, match[0], buf[pos : match[1]])
                 return match[1]
         if buf[pos] == "{" and node.readers and self._capture in _FENCE_INFOS:
             self._begin_reader(node.readers[0])
             return pos
         if node.lists_calls and self._capture in _FENCE_INFOS and not STOPS["NAME"].match(buf, pos):
+            start.native = self._dialect.bare and self._capture in _TOOL_FENCES
             self._begin_capture("DECLARED_NAME")
             return pos
         self._fail(self._base + pos)
