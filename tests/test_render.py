@@ -328,6 +328,13 @@ def test_strings_with_odd_characters_have_a_form_of_their_own() -> None:
     assert written(canonical, message) == '<a>x<b>[a<b]<c>["<"]'
 
 
+def test_names_and_keys_in_attributes() -> None:
+    canonical = {"call": "<{name}>{params}", "param": '<{key}="{value}">', "attributes": "xml"}
+    assert written(canonical, {"tool_calls": [call("f&g", {'a"b': '&"'})]}) == '<f&amp;g><a&quot;b="&"">'
+    message = {"tool_calls": [call("f", {'a "b" &amp; c': "&quot;"})]}
+    assert_same(message, hp.parse(hp.render(message, parser="kimi_k3"), parser="kimi_k3"), False)
+
+
 def test_tokens_stand_between_the_quotes_of_the_grammar() -> None:
     grammar = registry.grammar_text(hp.get_family("gemma4"))
     canonical = {"call": "{name}{arguments}", "arguments": "tokens", "keys": "sorted"}

@@ -365,7 +365,7 @@ class _Writer:
         template = spelling["call"]
         if not arguments:
             template = spelling.get("empty_call", template)
-        parts = {"name": call.name, "index": str(index), "number": str(index + 1)}
+        parts = {"name": self._attribute(call.name), "index": str(index), "number": str(index + 1)}
         if "{id}" in template:
             parts["id"] = call.id or self._id(parts)
         if "{params}" in template:
@@ -374,6 +374,12 @@ class _Writer:
         if "{arguments}" in template:
             parts["arguments"] = self._arguments(arguments, template)
         return _fill(template, **parts)
+
+    def _attribute(self, text: str) -> str:
+        """A name or key, where they stand in attributes that know entities."""
+        if self.spelling.get("attributes") == "xml":
+            return text.replace("&", "&amp;").replace('"', "&quot;")
+        return text
 
     def _id(self, parts: Mapping[str, str]) -> str:
         template = self.spelling.get("id")
@@ -417,7 +423,7 @@ class _Writer:
             param = spelling["param_odd"]
         else:
             param = spelling.get("param_string", spelling.get("param", ""))
-        return _fill(param, key=key, value=self._value(value, param), type=_type(value))
+        return _fill(param, key=self._attribute(key), value=self._value(value, param), type=_type(value))
 
     def _value(self, value: Any, param: str) -> str:
         if isinstance(value, str):

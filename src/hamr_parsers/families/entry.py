@@ -145,7 +145,8 @@ class Family:
             may be so, too) or `members` (objects and arrays are params in params, an item of an array has the key
             `item`). `json` says how JSON is set: with `", "` and `": "` (if missing), `compact`, or a number: over
             lines with so many blanks a level. `quote` is the quote of Python strings (if missing, the one that
-            `repr` takes). `keys` may be `sorted`.
+            `repr` takes). `keys` may be `sorted`. `attributes` is `xml` where names and keys have their `"` and
+            `&` written as entities.
         source: where the facts come from.
     """
 
@@ -261,6 +262,7 @@ _CANONICAL: dict[str, tuple[str, ...]] = {  # key -> the values allowed, if not 
     "json": ("compact", *"12345678"),
     "quote": ("'", '"'),
     "keys": ("sorted",),
+    "attributes": ("xml",),
     "joint": (),
     "tail": (),
     "end": (),
