@@ -179,9 +179,12 @@ class Between(Moves):
         return None
 
     def _is_known(self, name: str) -> bool:
-        """Whether a name that nothing but the end of the text ends is whole: it is that of a tool."""
-        tools = self._settings.tools
-        return tools is not None and tools.meant(name) is not None
+        """Whether a name that nothing but the end of the text ends may be whole: it is that of a tool, or no tools are
+        known and nothing but a name may stand here."""
+        tools, node = self._settings.tools, self._node
+        if tools is None:
+            return node is not None and node.shift("DECLARED_NAME") is None
+        return tools.meant(name) is not None
 
     def _name(self, term: str, text: str, offset: int) -> bool:
         """A capture is complete. False: a doubtful start that may not call this name."""

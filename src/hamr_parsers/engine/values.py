@@ -251,7 +251,9 @@ class Values(Claims):
             and value.target.shift(terminal) is not None
         ):
             return self._junk_follows(place, terminal, buf, end, final)
-        return follow is not None
+        own = follow is not None and value.target.shift(follow[0]) is not None
+        # the closer of something around the value, and then the value's own: the first is data
+        return follow is not None and not (own and value.target.shift(terminal) is None)
 
     def _ends_open(self, terminal: str, buf: str, end: int, final: bool) -> bool | None:
         """Whether the marker that ends at `end` ends a value that has no closer; None if only more text tells.
