@@ -362,7 +362,22 @@ def unbounded(node: tuple[Any, Any]) -> bool:
 
 
 def _text(tree: Tree, bound: int) -> str:
-    return "".join(_node(op, arg, bound) for op, arg in tree)
+    out = ""
+    for index, (op, arg) in enumerate(tree):
+        if op is sre.MIN_REPEAT and index + 1 < len(tree) and _excludes(arg[2], *tree[index + 1]):
+            op = sre.MAX_REPEAT  # `[^>]*?>`: the shortest match is the longest
+        out += _node(op, arg, bound)
+    return out
+
+
+def _excludes(body: Tree, op: Any, arg: Any) -> bool:
+    """Whether a class leaves out the literal that follows it."""
+    if op is not sre.LITERAL or len(body) != 1:
+        return False
+    kind, members = body[0]
+    if kind is sre.NOT_LITERAL:
+        return bool(members == arg)
+    return kind is sre.IN and members[0][0] is sre.NEGATE and (sre.LITERAL, arg) in members
 
 
 def _node(op: Any, arg: Any, bound: int) -> str:
