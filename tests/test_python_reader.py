@@ -304,6 +304,9 @@ def test_broken_arguments_are_mended(text: str, expected: Any, codes: list[str] 
         ('city="<a href="x" class="y">z</a>", days=1)', {"city": '<a href="x" class="y">z</a>', "days": 1}),
         ('city="<a href="x"class="y">z</a>", days=1)', {"city": '<a href="x"class="y">z</a>', "days": 1}),
         ("city=a2x=3)", {"city": "a2x=3"}),
+        ("zip=['x', 1, days = 3)", {"zip": ["x", 1], "days": 3}),
+        ("zip={'x': 1, days=3, city='y')", {"zip": {"x": 1}, "days": 3, "city": "y"}),
+        ("zip=[1, a=3])", {"zip": [1, "a=3"]}),
     ],
 )
 def test_the_schema_names_and_types(text: str, expected: Any) -> None:

@@ -702,6 +702,11 @@ class PythonArgumentsReader(ArgumentsReader):
                     return -1
                 if self._unglue(text, pos):
                     return pos + 1
+            if ch == "=" and kind in (_LIST, _TUPLE, _DICT) and len(self._stack) == 2:
+                if pos + 1 == len(text) and not final:
+                    return -1
+                if self._closes_before(text, pos, kind):
+                    return pos + 1
             if ends:
                 if role == _IS_ITEM:
                     self._role = _IS_KEY
@@ -756,6 +761,23 @@ class PythonArgumentsReader(ArgumentsReader):
         self._tell("missing-comma", "no comma between two arguments", pos - len(name), pos - len(name))
         self._role = _IS_KEY
         self._set_key(name)
+        self._state = _VALUE
+        return True
+
+    def _closes_before(self, text: str, pos: int, kind: int) -> bool:
+        """At `=` behind a name in a list or dict: is that the next argument, because the closer was left out?"""
+        names = () if self._schema is None else self._schema.parameter_names
+        token = "".join(self._bare)
+        if token not in names or self._stack[-1].empty or text.startswith("==", pos):
+            return False
+        self._bare.clear()
+        self._blanks.clear()
+        self._bare_length = 0
+        start = pos - len(token)
+        self._tell("missing-closer", f"{_opened(kind)} is not closed before {token}=", start, start)
+        self._pop()
+        self._role = _IS_KEY
+        self._set_key(token)
         self._state = _VALUE
         return True
 
