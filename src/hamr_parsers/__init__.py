@@ -1,6 +1,7 @@
 """Read what open models write: any model's raw output in; content, reasoning and OpenAI tool calls out."""
 
 from ._version import __version__
+from .detect import Detection, detect
 from .errors import (
     DiagnosticsError,
     GrammarError,
@@ -33,6 +34,7 @@ from .tools import ToolSet
 
 __all__ = [
     "ContentDelta",
+    "Detection",
     "Diagnostic",
     "DiagnosticsError",
     "Event",
@@ -57,6 +59,7 @@ __all__ = [
     "UnknownParserError",
     "__version__",
     "aiter_events",
+    "detect",
     "get_family",
     "iter_events",
     "list_families",

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import random
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..errors import HamrParsersError, UnknownParserError
+from ..errors import UnknownParserError
 from ..transcripts import TranscriptError, decode_text
 from . import options as opt
 from .console import command, complain, err_is_terminal, out
@@ -20,14 +18,11 @@ from .inputs import STDIN, Meter, read_bytes
 from .parse import SCHEMA_VERSION
 
 if TYPE_CHECKING:
-    import hamr_parsers as hp
-
     from ..transcripts.cases import CaseRecord
 
 __all__ = ["register"]
 
 MANY_RECORDS = 500
-SHORT = 150  # characters of a value in a failure
 
 EPILOG = """
 **Examples**
@@ -81,6 +76,8 @@ def check(
     """Run case records and judge each parse; exit with 1 if one fails."""
     import hamr_parsers as hp
 
+    from ..transcripts.conform import run_record
+
     only = {hp.get_family(name.strip()).id for name in parser.split(",")} if parser else None
     records, unread = _read(paths)
     tallies: dict[str, Tally] = {}
@@ -101,7 +98,7 @@ def check(
                 continue
             tally = tallies.setdefault(family, Tally())
             tally.records += 1
-            failure = run(record, seed)
+            failure = run_record(record, seed)
             if failure is None:
                 tally.hold += 1
             else:
@@ -115,65 +112,6 @@ def check(
         complain("no record of a registered family was checked")
         return 2
     return 2 if unread else 1 if failures else 0
-
-
-def run(record: CaseRecord, seed: int) -> tuple[str, str] | None:
-    """None if the record holds in every way of feeding it, else how it was fed and why it failed."""
-    from ..transcripts.cases import judge
-
-    kwargs: dict[str, Any] = {"parser": record.parser, "tools": record.tools}
-    if record.thinking is not None:
-        kwargs["starts_in_reasoning"] = record.thinking
-    first: dict[str, object] | None = None
-    try:
-        for how, pieces in _ways(record, seed):
-            message = _parse(pieces, kwargs)
-            why = judge(record, message)
-            if why is not None:
-                return how, why
-            told = _told(message)
-            if first is None:
-                first = told
-            for key, value in told.items():
-                if value != first[key]:
-                    return how, f"{key} {_short(value)}, but in one piece {_short(first[key])}"
-    except HamrParsersError as error:
-        return "set-up", str(error)
-    return None
-
-
-def _ways(record: CaseRecord, seed: int) -> Iterator[tuple[str, list[str]]]:
-    yield "one piece", [record.text]
-    if record.chunks and "".join(record.chunks) == record.text:
-        yield "its own chunks", record.chunks
-    rng = random.Random(f"{seed} {record.id}")
-    yield "random chunks", [text for _, text in opt.cut([("content", record.text)], "random", rng)]
-
-
-def _parse(pieces: list[str], kwargs: dict[str, Any]) -> hp.ParsedMessage:
-    import hamr_parsers as hp
-
-    stream = hp.StreamParser(**kwargs)
-    for piece in pieces:
-        stream.feed(piece)
-    stream.close()
-    return stream.message
-
-
-def _told(message: hp.ParsedMessage) -> dict[str, object]:
-    """What chunking must not change: everything but generated ids."""
-    return {
-        "content": message.content,
-        "reasoning": message.reasoning,
-        "calls": [(call.name, call.arguments, call.complete) for call in message.tool_calls],
-        "finish_reason": message.finish_reason,
-        "diagnostics": [(d.code, d.start, d.end) for d in message.diagnostics],
-    }
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= SHORT else text[:SHORT] + "..."
 
 
 def _read(paths: list[str]) -> tuple[list[CaseRecord], int]:

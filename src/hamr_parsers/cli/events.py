@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..errors import HamrParsersError
+from ..transcripts import cut
 from . import options as opt
 from .console import command, out
 from .inputs import Inputs
@@ -90,7 +91,7 @@ def events(
                 continue
             captured = transcript.kind in ("sse", "jsonl") or len(transcript.pieces) > 1
             steps: list[tuple[str | None, str, list[hp.Event]]] = []
-            for channel, text in opt.cut(transcript.pieces, size or (None if captured else TOKEN), rng):
+            for channel, text in cut(transcript.pieces, size or (None if captured else TOKEN), rng):
                 steps.append((channel, text, stream.feed(text, channel=channel)))
                 meter.advance(len(text) * inputs.scale, transcript.source)
             end = stream.close(finish_reason=setup.finish_reason or transcript.finish_reason)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -18,9 +16,9 @@ from .inputs import read_bytes
 if TYPE_CHECKING:
     import hamr_parsers as hp
 
-    from ..transcripts import Channel, Transcript
+    from ..transcripts import Transcript
 
-__all__ = ["ParserSetup", "cut", "parse_chunk"]
+__all__ = ["ParserSetup", "parse_chunk"]
 
 
 def complete_parser(incomplete: str) -> list[tuple[str, str]]:
@@ -252,25 +250,3 @@ class ParserSetup:
             response_template=kwargs.get("response_template"),
         )
         return hp.StreamParser(parser=parser, model=model, **kwargs), resolution
-
-
-def cut(
-    pieces: list[tuple[Channel, str]], chunk: int | Literal["random"] | None, rng: random.Random
-) -> Iterator[tuple[Channel, str]]:
-    """The pieces as they came (`chunk` None), or their text cut anew, each channel's runs for themselves."""
-    if chunk is None:
-        yield from pieces
-        return
-    start = 0
-    while start < len(pieces):
-        channel = pieces[start][0]
-        end = start
-        while end < len(pieces) and pieces[end][0] == channel:
-            end += 1
-        text = "".join(piece for _, piece in pieces[start:end])
-        at = 0
-        while at < len(text):
-            size = chunk if isinstance(chunk, int) else rng.choice((1, 1, 2, 3, 4, 5, 7, 11, 19, 40))
-            yield channel, text[at : at + size]
-            at += size
-        start = end

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..errors import HamrParsersError
+from ..transcripts import cut
 from . import options as opt
 from .console import command, out
 from .inputs import PIECE, Inputs, Meter
@@ -122,7 +123,7 @@ def messages(
         except HamrParsersError as error:
             inputs.refuse(f"{transcript.label}: {error}", meter)
             continue
-        for channel, text in opt.cut(transcript.pieces, size, rng):
+        for channel, text in cut(transcript.pieces, size, rng):
             for piece in _pieces(text) if meter.shown else (text,):
                 _feed(stream, piece, channel)
                 meter.advance(len(piece) * inputs.scale, transcript.source)

@@ -100,6 +100,8 @@ class Family:
         grammar: the name of a resource beside the entries (`x.lark`), or the grammar's text (told apart by
             its newline), or None if the kind needs none.
         aliases: names that other tools use for this family, by tool (`PEERS`).
+        reasoning_parsers: what servers that read reasoning apart from calls call the reader of its reasoning
+            (`--reasoning-parser`), by tool.
         models: examples of models that write it.
         name_patterns: regular expressions, searched in a model's normalised name (see `select`); the longest
             match of any family wins. One that holds a `/` sees the organisation too (`org/name`).
@@ -155,6 +157,7 @@ class Family:
     kind: Kind = "grammar"
     grammar: str | None = None
     aliases: Mapping[str, tuple[str, ...]] = FrozenMap()
+    reasoning_parsers: Mapping[str, str] = FrozenMap()
     models: tuple[str, ...] = ()
     name_patterns: tuple[str, ...] = ()
     base_patterns: tuple[str, ...] = ()
@@ -299,6 +302,12 @@ class _Wrong(Exception):
 def _value(key: str, annotation: str, value: object) -> object:
     if key == "aliases":
         return _aliases(value)
+    if key == "reasoning_parsers":
+        for peer, name in _mapping(value).items():
+            if peer not in PEERS:
+                raise _Wrong(f"unknown tool {peer!r} (known are {', '.join(PEERS)})")
+            _full(name)
+        return FrozenMap(cast(Mapping[str, str], value))
     if key == "canonical":
         for name, text in _mapping(value).items():
             if name not in _CANONICAL:

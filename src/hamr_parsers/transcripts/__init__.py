@@ -10,6 +10,7 @@ for what a *model* wrote: `TranscriptError` is for files that cannot be read as 
 
 from __future__ import annotations
 
+from .feed import cut
 from .model import INPUT_KINDS, Channel, InputKind, Transcript, TranscriptError
 from .read import detect, read_transcripts
 from .text import decode_text
@@ -20,6 +21,7 @@ __all__ = [
     "InputKind",
     "Transcript",
     "TranscriptError",
+    "cut",
     "decode_text",
     "detect",
     "read_transcripts",
