@@ -30,7 +30,7 @@ from .engine.watch import Opener
 from .events import Span
 from .families import registry
 from .families.dialects import dialect, family_openers
-from .families.entry import Family
+from .families.entry import Family, FrozenMap
 from .message import ParsedMessage
 from .parser import StreamParser
 from .select import opens_reasoning, resolve_parser
@@ -202,17 +202,19 @@ def detect(text: str, tools: Any = None, *, model: str | None = None) -> Detecti
     kept = tuple(c for c in read if c.calls or c.markers)
     if not kept or not kept[0].calls:
         return _without_calls(markers, kept)
-    best = read[0]
-    same = tuple(c.family for c in read[1:] if _alike(best, c))
+    alike = [c for c in kept[1:] if _alike(kept[0], c)]
+    best = next((c for c in alike if c.family == named), kept[0])
+    kept = (best, *(c for c in kept if c is not best))
+    same = tuple(c.family for c in kept[1:] if c in alike or _alike(best, c))
     told = (
         f"{best.family} reads {_count(best.calls, 'call')} with {_count(len(best.diagnostics), 'diagnostic')}"
     )
     told += f", from its markers {_texts(best.markers)}" if best.markers else ", from text without a marker"
     if same:
         told += f"; {_list(same)} read{'s' if len(same) == 1 else ''} the same"
-        if named == best.family:
-            told += f", and the model's name {model!r} says which"
-    elif named is not None and named not in (best.family, "auto"):
+    if same and named == best.family:
+        told += f", and the model's name {model!r} says which"
+    elif named not in (None, "auto", best.family):
         told += f"; the model's name {model!r} says {named}"
     return Detection(best.family, told + ".", same, markers, kept)
 
@@ -257,7 +259,7 @@ class _Index:
         self.compiled = {
             key: re.compile(key[0], re.IGNORECASE if "i" in key[1] else 0) for key in self.patterns
         }
-        # every pattern is in it, though most families share theirs: of two with one shortest spelling each may have more
+        # every pattern is in it: of two families whose shortest spelling is the same each may have more
         self.automaton = Automaton(
             {str(n): parse_pattern(key[0], *key) for n, key in enumerate(self.patterns)}
         )
@@ -271,7 +273,7 @@ class _Index:
             if self.compiled[key].match(marker) is not None
             for opener in openers
         ]
-        return tuple(sorted({o.family for o in found})), not all(o.herald for o in found)
+        return tuple(sorted({o.family for o in found})), any(o.kind == "call" for o in found)
 
 
 @lru_cache(maxsize=2)
@@ -317,7 +319,7 @@ def _markers(text: str) -> tuple[tuple[Marker, ...], list[int], frozenset[str]]:
 
 @lru_cache(maxsize=256)
 def _unmarked_at(family: Family, generation: int) -> bool:
-    return family.bare or all(opener.herald for opener in family_openers(family))
+    return family.bare or all(opener.kind != "call" for opener in family_openers(family))
 
 
 def _unmarked(family: Family) -> bool:
@@ -347,7 +349,8 @@ def marker_pieces(grammar: Grammar, text: str) -> Iterator[tuple[str, str, int]]
 
 
 def _all_markers(grammar: Grammar) -> Automaton:
-    return grammar.automaton(tuple(name for name in grammar.markers if "FORCED" not in name))
+    names = [name for name in grammar.markers if "FORCED" not in name]
+    return grammar.automaton(tuple(sorted(names, key=lambda name: (name.startswith("BARE"), name))))
 
 
 # --- reading ------------------------------------------------------------------------------------------------
@@ -375,6 +378,26 @@ def _alone(grammar: Grammar) -> Grammar:
     return replace(grammar, watch=None, nodes={})
 
 
+#: What an entry says that changes nothing in how its family reads a text.
+_SAYS_NOTHING: dict[str, Any] = {
+    "id": "any",
+    "title": "any",
+    "source": "",
+    "aliases": FrozenMap(),
+    "reasoning_parsers": FrozenMap(),
+    "models": (),
+    "name_patterns": (),
+    "base_patterns": (),
+    "template_markers": (),
+    "borrows": False,
+    "reasoning": False,
+    "always_reasoning": (),
+    "special_tokens": (),
+    "turn": (),
+    "canonical": FrozenMap(),
+}
+
+
 class _Reading:
     """One text as families read it; those that share grammar and habits share the reading."""
 
@@ -386,10 +409,10 @@ class _Reading:
         self.tools = tools
         self.places = [at for at in places if at < len(text)]
         self.openers = openers
-        self.known: dict[tuple[object, ...], tuple[ParsedMessage, int, tuple[Marker, ...]]] = {}
+        self.known: dict[tuple[Family, bool], tuple[ParsedMessage, int, tuple[Marker, ...]]] = {}
 
     def candidate(self, family: Family) -> Candidate:
-        habits = (family.grammar, family.bare, family.untyped, family.id_format, opens_reasoning(family))
+        habits = replace(family, **_SAYS_NOTHING), opens_reasoning(family)
         if habits not in self.known:
             self.known[habits] = self._read(family)
         message, left, markers = self.known[habits]
@@ -431,7 +454,8 @@ def _own_markers(grammar: Grammar, text: str, spans: Sequence[Span]) -> tuple[Ma
             for name, written, at in marker_pieces(grammar, text[span.start : span.end]):
                 # brackets and commas of lists say nothing
                 if name and len(written.strip()) > 1:
-                    found.setdefault((name, written.strip()), []).append(span.start + at)
+                    blanks = len(written) - len(written.lstrip())
+                    found.setdefault((name, written.strip()), []).append(span.start + at + blanks)
     return tuple(Marker(t, name, len(at), tuple(at[:_PLACES])) for (name, t), at in found.items())
 
 

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from . import check, demo, events, parse, parsers, render, resolve
+from . import check, demo, detect, events, matrix, parse, parsers, render, resolve
 
 __all__ = ["app"]
 
 EPILOG = """
-Exit codes: **0** done, **1** a check failed (`check`, `parse --strict`, `render`), **2** wrong usage or unreadable
-input.
+Exit codes: **0** done, **1** a check failed (`check`, `parse --strict`, `render`, `matrix --check`), **2** wrong
+usage or unreadable input.
 
 `-` as a file is standard input. Data goes to standard output, remarks to standard error; NO_COLOR is
 honoured.
@@ -46,5 +46,5 @@ def program(
     """Any model's raw output in; content, reasoning and OpenAI tool calls out."""
 
 
-for _module in (demo, parse, events, check, parsers, resolve, render):
+for _module in (demo, parse, events, detect, check, parsers, resolve, render, matrix):
     _module.register(app)
