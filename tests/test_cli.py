@@ -355,6 +355,38 @@ class TestParsersAndResolve:
         document = run("parsers", "--format", "json").json()
         assert [p["id"] for p in document["parsers"]] == sorted(f.id for f in hp.list_families())
 
+    def test_the_matrix_is_filtered_by_words_and_by_models_names(self, run: Run) -> None:
+        def ids(*words: str) -> list[str]:
+            return [p["id"] for p in run("parsers", *words, "--json").json()["parsers"]]
+
+        assert ids("smollm") == ["smollm3"]
+        assert ids("QWEN25") == ["hermes"]
+        assert ids("vllm:qwen3_json") == ["hermes"]
+        assert ids("Qwen/Qwen3-Coder-30B-A3B-Instruct") == ["qwen3_coder"]
+        assert ids("mistral", "no-such-word") == []
+        ran = run("parsers", "no-such-family")
+        assert (ran.code, ran.out, len(ran.err.splitlines())) == (0, "", 1)
+
+    def test_the_matrix_says_what_a_call_looks_like_and_whose_ids(self, run: Run) -> None:
+        (entry,) = run("parsers", "mixtral", "--json").json()["parsers"]
+        assert entry["id"] == "mistral"
+        assert entry["shape"] == "[TOOL_CALLS]NAME[ARGS]{...}"
+        assert entry["ids"] == "the model's, else 9 characters"
+        assert entry["told_by_name"] and entry["told_by_template"]
+
+    @pytest.mark.parametrize("width", [40, 80, 200])
+    def test_a_narrow_terminal_gets_blocks_and_a_wide_one_a_table(self, run: Run, width: int) -> None:
+        from rich.console import Console
+
+        from hamr_parsers.cli.parsers import _print
+
+        file = io.StringIO()
+        _print(Console(file=file, force_terminal=True, width=width), [hp.get_family("kimi_k2")])
+        shown = re.sub(r"\x1b\[[0-9;]*m", "", file.getvalue())
+        assert "kimi_k2" in shown
+        assert ("looks like" in shown.splitlines()[0]) == (width >= 120)
+        assert all(len(line.rstrip()) <= width for line in shown.splitlines())
+
     def test_resolve_says_which_and_why(self, run: Run) -> None:
         ran = run("resolve", "Qwen/Qwen3-Coder-30B-A3B-Instruct", "--format", "json")
         (answer,) = ran.json()["resolved"]
@@ -413,10 +445,104 @@ class TestDemo:
         assert "Looking both up." in file.getvalue()
 
 
+class TestDetect:
+    def test_the_family_is_named_with_evidence_and_lines_to_use(self, run: Run) -> None:
+        ran = run("detect", write("a.txt", TEXT))
+        assert (ran.code, ran.err) == (0, "")
+        for part in (
+            "a.txt  hermes",
+            "<tool_call>  line 2  TOOL_CALL",
+            "1 call (get_weather), nothing odd",
+            "smollm3",
+            "runner-up",
+            "hamr-parse parse --parser hermes FILE",
+            'tool_call_parser = "hermes"',
+            "--tool-call-parser hermes",
+            "--jinja",
+        ):
+            assert part in ran.out
+
+    def test_an_unknown_text_has_no_family(self, run: Run) -> None:
+        ran = run("detect", write("a.txt", "Just prose."))
+        assert (ran.code, ran.err) == (0, "")
+        assert "no family" in ran.out
+        (line,) = run("detect", "a.txt", "--format", "jsonl").lines()
+        assert (line["family"], line["usage"], line["candidates"]) == (None, [], [])
+
+    def test_it_reads_what_parse_reads(self, run: Run) -> None:
+        paths = [
+            write("a.sse", capture(TEXT[:30], TEXT[30:])),
+            write("r.jsonl", record()),
+            write("b.txt", TEXT),
+        ]
+        document = run("detect", *paths, "--format", "json").json()
+        assert document["schema_version"] == 1
+        assert [(r["source"], r["input"], r["family"]) for r in document["results"]] == [
+            ("a.sse", "sse", "hermes"),
+            ("r.jsonl", "cases", "hermes"),
+            ("b.txt", "text", "hermes"),
+        ]
+        assert document["results"][0]["model"] == "Qwen/Qwen3-8B"
+
+    def test_a_call_in_the_reasoning_is_found(self, run: Run) -> None:
+        items = [chunk({"reasoning_content": TEXT}), chunk({"content": "Hi."}, "stop")]
+        path = write("a", "\n".join(map(json.dumps, items)))
+        (line,) = run("detect", path, "--format", "jsonl").lines()
+        assert line["family"] == "hermes"
+
+    def test_tools_and_a_models_name_are_evidence(self, run: Run) -> None:
+        path = write("a.txt", TEXT)
+        args = ("--tools", write("tools.json", TOOLS), "--format", "jsonl")
+        (line,) = run("detect", path, *args, "--model", "HuggingFaceTB/SmolLM3-3B").lines()
+        assert line["family"] == "smollm3"
+
+    def test_what_cannot_be_read_is_told_and_the_rest_is_done(self, run: Run) -> None:
+        ran = run("detect", "missing", write("a.txt", TEXT), "--format", "jsonl")
+        assert (ran.code, len(ran.err.splitlines()), len(ran.lines())) == (2, 1, 1)
+
+
+class TestMatrix:
+    @pytest.fixture
+    def fixtures(self, run: Run) -> Path:
+        folder = Path("fixtures")
+        (folder / "hermes").mkdir(parents=True)
+        write("fixtures/tools.json", TOOLS)
+        write("fixtures/hermes/cases.jsonl", record(note="prose before the call"))
+        return folder
+
+    def test_documents_are_written_and_known_to_be_stale(self, run: Run, fixtures: Path) -> None:
+        ran = run("matrix", "-o", "docs")
+        assert (ran.code, ran.out) == (0, "")
+        assert "prose before the call" in Path("docs/hermes.md").read_text(encoding="utf-8")
+        assert run("matrix", "-o", "docs", "--check").code == 0
+        Path("docs/hermes.md").write_text("old")
+        ran = run("matrix", "-o", "docs", "--check")
+        assert ran.code == 1
+        assert "stale in docs: hermes.md; refresh with: hamr-parse matrix -o docs" in ran.err
+
+    def test_without_a_folder_the_overview_is_printed_and_json_is_one_document(
+        self, run: Run, fixtures: Path
+    ) -> None:
+        assert "# The parser matrix" in run("matrix").out
+        document = run("matrix", "--format", "json", "--fixtures", "fixtures").json()
+        assert document["schema_version"] == 1
+        hermes = next(p for p in document["parsers"] if p["id"] == "hermes")
+        assert hermes["fixtures"] == {"records": 1, "hold": 1}
+
+    def test_missing_fixtures_are_told_in_one_line(self, run: Run) -> None:
+        ran = run("matrix", "-o", "docs")
+        assert (ran.code, ran.out, len(ran.err.splitlines())) == (2, "", 1)
+        assert "part of the repository" in ran.err
+        assert not Path("docs").exists()
+
+    def test_check_needs_a_folder(self, run: Run) -> None:
+        assert run("matrix", "--check").code == 2
+
+
 class TestProgram:
     def test_version_and_help_with_examples(self, run: Run) -> None:
         assert run("--version").out == f"hamr-parse {hp.__version__}\n"
-        for command in ("demo", "parse", "events", "check", "parsers", "resolve"):
+        for command in ("demo", "parse", "events", "detect", "check", "parsers", "resolve", "matrix"):
             ran = run(command, "--help")
             assert ran.code == 0
             assert command in run("--help").out

@@ -319,9 +319,13 @@ class State:
     def _settle_blanks(self, flow: Flow, kind: str) -> None:
         """Decide what held blanks were: text, or markup."""
         if self._spans is not None:
+            owed = sum(map(len, flow.blanks))  # each of them has its note
             for note in reversed(self._spans):
+                if not owed:
+                    break
                 if note[2] is flow:
                     note[0], note[2] = kind, None
+                    owed -= note[1]
 
     def _give_out(self, body: str) -> None:
         """Give out text that ends in no blank, held blanks first."""

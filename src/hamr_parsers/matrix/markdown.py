@@ -14,12 +14,12 @@ __all__ = ["cell", "code", "codes", "fence", "link", "prose", "shortened", "tabl
 _TICKS = re.compile(r"`+")
 _SPAN = re.compile(r"(`+)(.+?)\1", re.DOTALL)
 _SPECIAL = re.compile(r"([\\*_<>\[\]#~])")
-_CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+_CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
 def visible(text: str) -> str:
     """The text on one line: line ends as `⏎`, other controls as escapes."""
-    return _CONTROLS.sub(lambda m: "\\t" if m[0] == "\t" else f"\\x{ord(m[0]):02x}", text).replace("\n", "⏎")
+    return _CONTROLS.sub(lambda m: repr(m[0])[1:-1], text).replace("\n", "⏎")
 
 
 def shortened(text: str, most: int) -> str:
