@@ -40,6 +40,8 @@ class More(Enum):
 
 MORE: Final = More.MORE
 
+_WIDE: Final = 48  # characters; what may go on in more ways is not spelled out in a search pattern
+
 CharSet = tuple[bool, frozenset[str], tuple[Any, ...]]  # negated, characters, (ranges and categories)
 
 _CATEGORIES: dict[Any, Callable[[str], bool]] = {
@@ -300,7 +302,7 @@ class Automaton:
 
     def _parts(self, state: _State, depth: int) -> list[str]:
         chars = self._chars(state)
-        if chars is None or len(chars) > 16:
+        if chars is None or len(chars) > _WIDE:
             return []
         by_rest: dict[str, list[str]] = {}
         for ch in sorted(chars):

@@ -188,7 +188,8 @@ class Machine(FreeText):
             body = data.rstrip()
         else:
             at = found.start()
-            if len(data) - at > 3:
+            # what goes up to the end is only the beginning of a marker
+            if len(data) - at > 3 and (found.end() < len(data) or len(data) - at > WINDOW):
                 return None
             body = data[:at].rstrip()
         known = (body, data[len(body) :])

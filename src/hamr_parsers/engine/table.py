@@ -363,7 +363,7 @@ class Node:
             if edge is not None and edge.target.lists_calls:
                 follow.append(_PY_CALL)
             if [len(x) for x in spellings] == [1] and follow:
-                more.append(re.escape(spellings[0]) + rf"(?=\s*(?:{'|'.join(follow)}|\Z))")
+                more.append(re.escape(spellings[0]) + rf"\s*(?:{'|'.join(follow)}|\Z)")
             else:
                 plain.append(n)
         if self.readers:

@@ -55,7 +55,7 @@ def openers_of(family: str, grammar: Grammar) -> list[Opener]:
     start = start_node(grammar, False)
     for marker, (regexp, flags) in grammar.markers.sources.items():
         literal = grammar.literals[marker]
-        if len(literal) < 2 or not _MARKUP.search(literal):
+        if len(literal) < 2 or literal[0] == "{" or not _MARKUP.search(literal):
             continue
         edge = start.shift(marker)
         if grammar.begins_call(marker):
