@@ -66,10 +66,19 @@ REGRESSIONS: Final[tuple[tuple[str, Case], ...]] = (
     ("an object in place of a name", Case("qwen3_coder", "<function=\n{\n</function>")),
     ("junk and an object in an envelope", Case("auto", "<tool_call>>\n{\n</tool_call>")),
     ("a declared name in prose", Case("llama3_json", "``aaaa(a")),
+    ("a parenthesis in a name whose quotes are escaped", Case("minicpm5", '<functionname=a)"')),
     ("a list that holds no call", Case("llama3_json", "[et_wget_weathec]", options={"max_held": 16})),
     ("a forced list that is none", Case("hermes", "[a", options={"tool_choice": "required"})),
     ("a forced call that is none", Case("qwen3_coder", "[a", options={"tool_choice": _NAMED})),
     # --- boundaries of arguments ---
+    (
+        "members as deep as allowed, and one within",
+        Case(
+            "minimax_m3",
+            ']<]minimax[>[<invoke name="a">]<]minimax[>[<a>]<]minimax[>[<a>]<]minimax[>[<a>',
+            options={"max_depth": 2},
+        ),
+    ),
     ("a literal where parameters stand", Case("auto", "<function=set_opts>NULL\n>")),
     (
         "a number and the end of the turn",

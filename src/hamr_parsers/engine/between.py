@@ -31,7 +31,7 @@ STOPS: Final = {
     "NAME": re.compile(r"""[\s"'`<>{}\[\]()=,;|]"""),
     "KEY": re.compile(r"""[\n"'<>]"""),
     # in an attribute, whose quotes are escaped
-    "XML NAME": re.compile(r"""[\s"']"""),
+    "XML NAME": re.compile(r"""[\s"'(){}\[\]]"""),
     "XML KEY": re.compile(r"""[\n"']"""),
 }
 _FIRST_KEY: Final = re.compile(r"""\{\s{0,64}(?:["']([^"'\\]{0,256})(?:(["'])|\Z)|\Z)""")
@@ -142,6 +142,12 @@ class Between(Moves):
                 self._wait = True
                 return end
             return self._unexpected(buf, pos, final)
+        call = self._call
+        if term == "KEY" and call is not None and len(call.path) >= self._settings.max_depth:
+            self._take(buf[pos:end], "key")
+            self._shift(term)
+            self._too_deep(self._base + pos, self._base + end)
+            return end
         if not self._name(term, node.grammar.decode(text), self._base + pos):
             self._take(buf[pos:end], "name")
             self._fail(self._base + end)
@@ -151,8 +157,6 @@ class Between(Moves):
             term = "DECLARED_NAME"
         self._shift(term)
         self._enter()
-        if term == "KEY" and self._call is not None and len(self._call.path) > self._settings.max_depth:
-            self._too_deep(self._base + pos, self._base + end)
         return end
 
     def _too_deep(self, start: int, end: int) -> None:
