@@ -53,7 +53,7 @@ def test_members_that_nest_too_deeply_end_their_call_alone() -> None:
         found = [
             (c.name, c.complete, c.arguments_dict(allow_incomplete=True)) for c in stream.message.tool_calls
         ]
-        assert found == [("set_opts", False, {"a": {"a": {"a": {"a": {"a": {}}}}}}), ("now", True, {})]
+        assert found == [("set_opts", False, {"a": {"a": {"a": {"a": {}}}}}), ("now", True, {})]
         assert stream.message.content == "Done."
         assert "too-deep" in {d.code for d in stream.message.diagnostics}
 
