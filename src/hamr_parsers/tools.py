@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -26,6 +27,7 @@ __all__ = ["ToolSet"]
 _SCHEMA_KEYS = ("parameters", "input_schema", "inputSchema", "params_json_schema", "args_schema")
 _SCHEMA_TYPES = frozenset({"object", "array", "string", "integer", "number", "boolean", "null"})
 _MAX_UNWRAP = 8
+_PREFIX_END = re.compile(r"[.:/]")
 
 
 class ToolSet:
@@ -77,15 +79,13 @@ class ToolSet:
 
     def meant(self, name: str) -> str | None:
         """The declared tool that a name means: itself, or what stands behind a prefix that the model put before it
-        (`functions.f`, `f.f`), or half of what it wrote twice (`ff`); None if none is."""
+        (`functions.f`, `default_api:f`, `f.f`), or half of what it wrote twice (`ff`); None if none is."""
         tools = self._tools
         if name in tools:
             return name
-        rest = name[:512]
-        while rest:
-            rest = rest.partition(".")[2]
-            if rest in tools:
-                return rest
+        for match in _PREFIX_END.finditer(name[:512]):
+            if name[match.end() :] in tools:
+                return name[match.end() :]
         half = name[: len(name) // 2]
         return half if half + half == name and half in tools else None
 

@@ -535,8 +535,12 @@ class TokenArgumentsReader(ArgumentsReader):
                 return self._content("'", pos, 2)
             return self._content("\\\\", pos, 1)
         ends: bool | None = False
+        dangling: bool | None = False  # a quote token behind the quote closes the string as well
         if ch == quote:
-            ends = self._ends(text, pos + 1, final)
+            dangling = pos + 1 < len(text) and self._token(text, pos + 1, final)
+            ends = dangling or self._ends(text, pos + 1, final)
+            if dangling is None:
+                ends = None
         elif self._boundary is not None:  # a raw newline
             ends = self._boundary.ends_string(text, pos, final)
         if ends is None and not final:
@@ -547,7 +551,7 @@ class TokenArgumentsReader(ArgumentsReader):
             return self._content(escape(ch), pos, 1)
         if ch != quote:
             self._tell("missing-quote", "the string has no closing quote", pos, pos)
-        return self._end_string(pos + (ch == quote))
+        return self._end_string(pos + (ch == quote) + (len(self._quote) if dangling else 0))
 
     # -- bare text --------------------------------------------------------------------------------------------------
 

@@ -395,7 +395,7 @@ class FreeText(Between):
                 if listed is None:
                     self._wait = True
                     return -pos
-                named = listed and not in_code and self._place_for_bare()
+                named = listed and not self._in_code() and self._place_for_bare()
                 # `x[f(y=1)]` is a subscript
                 native = named and self._dialect.bare and not _WORD.match(self._flow.tail(1))
             else:
@@ -405,7 +405,7 @@ class FreeText(Between):
             if ch != "{" and not named:
                 return -end
             bare_json = bare_json and ch == "{"
-        elif named and _WORD.match(buf, pos) and (in_code or _WORD.match(self._flow.tail(1))):
+        elif named and _WORD.match(buf, pos) and (self._in_code() or _WORD.match(self._flow.tail(1))):
             return -end  # a word is hardly a marker, and a part of one is none
         doubtful = in_code or self._home is not None or named or (bare_json and not quiet)
         if doubtful:

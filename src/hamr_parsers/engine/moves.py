@@ -207,7 +207,7 @@ class Moves(Values):
                 self._enter()
                 return pos
             return self._skip_junk(buf, pos, final)
-        if buf[pos] in "}]" and self._after_json:
+        if buf[pos] in ")}]" and self._after_json:
             self._take(buf[pos], "markup")
             self._diagnose(
                 "extra-closer", f"{buf[pos]!r} closes nothing", self._base + pos, self._base + pos + 1
