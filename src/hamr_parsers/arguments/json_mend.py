@@ -437,7 +437,7 @@ class Mender:
                 return MORE
             if not begins:
                 return j
-            m = _COMMENT["*" if rest[1] == "*" else "\n"].match(rest)
+            m = _COMMENT["*" if rest[1:2] == "*" else "\n"].match(rest)
             assert m is not None
             i = j + m.end()
             apart = True
