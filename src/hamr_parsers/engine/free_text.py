@@ -281,6 +281,9 @@ class FreeText(Between):
                 self._reclassify()
             elif self._reasoning_open:
                 self._reasoning_open = False
+                if node.shift(terminal) is not None:
+                    self._shift(terminal)
+                    self._enter()
             else:
                 self._diagnose(
                     "stray-closer", f"{buf[pos:end].strip()} closes nothing", offset, self._base + end

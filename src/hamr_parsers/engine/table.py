@@ -175,6 +175,8 @@ class Node:
                     found = path
                     break
                 for t in node.accepts:
+                    if t == "END_THINK" and node.text != "REASONING":
+                        continue  # it would say that the text was reasoning
                     if (t.startswith("END_") and t not in TURN_ENDS) or t in _EMPTIES:
                         edge = node.shift(t)
                         assert edge is not None

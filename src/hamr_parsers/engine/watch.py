@@ -16,7 +16,7 @@ reasoning markers and message headers.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -25,9 +25,10 @@ from .automaton import MORE, Automaton, More, parse_pattern
 if TYPE_CHECKING:
     from .grammar import Grammar
 
-__all__ = ["FirstOf", "Opener", "Openers", "Watch", "openers_of"]
+__all__ = ["FirstOf", "Opener", "Openers", "Watch", "in_order", "openers_of"]
 
 _MARKUP: Final = re.compile(r"[<>\[\]|｜◁▷]|.```")
+_TAG: Final = re.compile(r"</?[a-z_]+>")
 _DEPTH: Final = 3
 """Characters behind the first that the search looks at: enough to pass over most of what is no marker."""
 
@@ -62,12 +63,24 @@ def openers_of(family: str, grammar: Grammar) -> list[Opener]:
             kind = "call"
         elif marker in ("END_TURN", "END_TEXT"):
             kind = "end"
+        elif _TAG.fullmatch(literal) and marker not in ("THINK", "END_THINK"):
+            continue  # `<answer>` may be anybody's
         elif edge is not None and marker != "ROLE" and "stray" not in edge.after:
             kind = "herald"
         else:
             continue
         found.append(Opener(family, marker, regexp, flags, literal, kind))
     return found
+
+
+def in_order(families: Iterable[tuple[bool, list[Opener]]]) -> list[Opener]:
+    """The openers of families, each with whether it borrows: of two that match the same text, the first counts.
+
+    Those of families that borrow come last; of the others, one with a single spelling before one with many.
+    """
+    found = [(borrows, opener) for borrows, openers in families for opener in openers]
+    found.sort(key=lambda item: (item[0], item[1].regexp != re.escape(item[1].literal)))
+    return [opener for _, opener in found]
 
 
 class Openers:

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..engine.compiled import dump
 from ..engine.grammar import Grammar, compile_grammar
-from ..engine.watch import Opener, Openers, openers_of
+from ..engine.watch import Opener, Openers, in_order, openers_of
 from . import registry
 from .entry import Family
 from .prebuilt import FOLDER, FORMAT, INDEX, digest, source_digest, source_text
@@ -47,8 +47,7 @@ def build() -> dict[str, str]:
             known |= {"grammar": name, "source": made, "openers": openers}
         families[family.id] = known
     summaries = {}
-    found.sort(key=lambda item: item[0])  # as in dialects.py
-    everything = [opener for _, openers in found for opener in openers]
+    everything = in_order(found)
     for watched in (everything, [opener for opener in everything if opener.kind != "herald"]):
         summaries[digest(json.dumps(watched))] = Openers(watched, _never).summary
     index = {"version": FORMAT, "summaries": summaries, "families": families}

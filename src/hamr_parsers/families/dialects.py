@@ -16,7 +16,7 @@ from functools import lru_cache
 from ..engine.compiled import VERSION, load
 from ..engine.grammar import Grammar, compile_grammar
 from ..engine.machine import Dialect
-from ..engine.watch import Opener, Openers, Watch, openers_of
+from ..engine.watch import Opener, Openers, Watch, in_order, openers_of
 from . import registry
 from .entry import Family
 from .prebuilt import source_digest, source_text
@@ -110,9 +110,7 @@ def _file(family: Family) -> str:
 @lru_cache(maxsize=4)
 def _openers(generation: int, heralds: bool) -> Openers:
     """What is watched for of all families; with `heralds` also what only tells the family."""
-    families = [f for f in registry.list_families() if f.kind == "grammar"]
-    families.sort(key=lambda f: f.borrows)  # of two with the same opener the first counts
-    found = [opener for family in families for opener in family_openers(family)]
+    found = in_order((f.borrows, family_openers(f)) for f in registry.list_families() if f.kind == "grammar")
     if not heralds:
         found = [opener for opener in found if opener.kind != "herald"]
     return Openers(found, _named, registry.prebuilt().summary(found))
