@@ -150,6 +150,10 @@ REGRESSIONS: Final[tuple[tuple[str, Case], ...]] = (
             cuts=(46,),
         ),
     ),
+    (
+        "a comment's sign as the last character, behind a string",
+        Case("hermes", '<tool_call>\n{"name": "f", "arguments": {"a": "x", #'),
+    ),
     # --- half members ---
     (
         "framing spelled out twice, where it must not lead back before the arguments",
