@@ -199,6 +199,8 @@ def detect(text: str, tools: Any = None, *, model: str | None = None) -> Detecti
             final = {c.family for n, c in enumerate(first) if n < _FINAL or _alike(first[0], c)}
             tried = [family for family in tried if family.id in final]
     read = read_all(tried, text)
+    if known is not None and not any(c.calls for c in read):  # a marker left out before a declared name
+        read = read_all(families, text)
     kept = tuple(c for c in read if c.calls or c.markers)
     if not kept or not kept[0].calls:
         return _without_calls(markers, kept)
@@ -228,7 +230,7 @@ def _without_calls(markers: tuple[Marker, ...], read: tuple[Candidate, ...]) -> 
     common = set(markers[0].families).intersection(*(marker.families for marker in markers[1:]))
     fits = [c for c in read if c.family in common]
     dialects = {_spelling(registry.get_family(c.family)) for c in fits}
-    words = ", ".join(f"`{marker.text.strip()}`" for marker in markers[:3])
+    words = ", ".join(map(_shown, markers[:3]))
     if fits and len(dialects) == 1:
         rest = tuple(c for c in read if c not in fits)
         best, *others = fits
@@ -424,7 +426,7 @@ class _Reading:
             tuple(d.code for d in message.diagnostics),
             left,
             sum(marker.text not in words for marker in markers if marker.text in self.openers),
-            _share(family, self.squeezed),
+            _share(family, self.squeezed, _has_arguments(message)),
             markers,
             message,
         )
@@ -466,16 +468,22 @@ _JOINT = re.compile(r"(?<=[>\]}])(?=[<\[{])")
 _AROUND_CALLS = ("head", "call", "param", "param_string", "param_json", "joint", "tail")
 
 
-@lru_cache(maxsize=256)
-def _spelling(family: Family) -> tuple[str, ...]:
-    """What the family's template writes around calls, in pieces, without blanks."""
+@lru_cache(maxsize=512)
+def _spelling(family: Family, params: bool = True) -> tuple[str, ...]:
+    """What the family's template writes around calls (or around calls without arguments), in pieces, without blanks."""
     pieces: dict[str, None] = {}
     for key in _AROUND_CALLS:
+        if key.startswith("param") and not params:
+            continue
         for text in _FIELD.split(family.canonical.get(key, "")):
             for piece in _JOINT.split("".join(text.split())):
                 if len(piece) > 1:
                     pieces[piece] = None
     return tuple(pieces)
+
+
+def _has_arguments(message: ParsedMessage) -> bool:
+    return not message.tool_calls or any(len(call.arguments) > 2 for call in message.tool_calls)
 
 
 @lru_cache(maxsize=256)
@@ -485,8 +493,8 @@ def _words(family: Family) -> str:
     return "\n".join((*family.canonical.values(), *family.special_tokens, *markers))
 
 
-def _share(family: Family, squeezed: str) -> float:
-    pieces = _spelling(family)
+def _share(family: Family, squeezed: str, params: bool) -> float:
+    pieces = _spelling(family, params)
     total = sum(map(len, pieces))
     return sum(len(piece) for piece in pieces if piece in squeezed) / total if total else 0.0
 
@@ -494,7 +502,8 @@ def _share(family: Family, squeezed: str) -> float:
 def _weight(candidate: Candidate) -> float:
     """How much of the template's spelling stands in the text, less half of what does not, in characters; less what
     is odd or another dialect's, as so many characters."""
-    total = sum(map(len, _spelling(registry.get_family(candidate.family))))
+    family = registry.get_family(candidate.family)
+    total = sum(map(len, _spelling(family, _has_arguments(candidate.message))))
     against = _ODD * min(len(candidate.diagnostics), 4) + _FOREIGN * candidate.foreign
     return total * (1.5 * candidate.spelling - 0.5) - against
 
@@ -549,4 +558,8 @@ def _list(names: Sequence[str]) -> str:
 
 
 def _texts(markers: Sequence[Marker]) -> str:
-    return _list([f"`{marker.text}`" for marker in markers])
+    return _list([_shown(marker) for marker in markers])
+
+
+def _shown(marker: Marker) -> str:
+    return f"`{' '.join(marker.text.split())}`"
