@@ -33,6 +33,7 @@ _PY_CALL: Final = re.compile(
     r"([^\W\d][\w.\-]{0,255})?+\s{0,8}+(\()?+\s{0,64}+([^\W\d]\w{0,63}+\s{0,8}+)?+(\)|=(?=[^=]))?+=?"
 )
 _WORD: Final = re.compile(r"\w")
+_BRACKET: Final = re.compile(r"[^\w\s=.]")
 _AROUND: Final = re.compile(r"""["']\s*:\s*(?:\[\s*)?\Z|[}\]]\s*,\s*\Z""")
 _TOOL_FENCES: Final = frozenset(("tool_call", "tool_code"))
 _FENCE_INFOS: Final = frozenset(("", "json", "tool_call", "tool_code"))
@@ -453,6 +454,8 @@ class FreeText(Between):
         """An opener of another dialect: try it, as that dialect, and go back if it comes to nothing."""
         node = self._node
         assert node is not None and node.grammar.watch is not None
+        if self._flow.begun and not _BRACKET.search(buf, pos, end):
+            return -end
         kind = node.grammar.watch.kind(terminal)
         if kind == "end":
             return self._foreign_end(buf, pos, end, final)

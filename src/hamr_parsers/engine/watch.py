@@ -7,7 +7,8 @@ it, `Watch`, leaves out what the grammar knows itself. The grammar's own markers
 it reads itself is never given to another, but for words and for markers of one character, such as the bracket of a
 list, which may be the beginning of another's markup.
 
-Only markup is watched for, text with a bracket or a bar in it: words such as `functions.` stand in prose. Of other
+Only markup is watched for, text with a bracket, a bar or `=` in it: words such as `functions.` stand in prose. What is
+hardly more than a word (`to=`) counts only where the answer begins. Of other
 families' end-of-turn tokens one that ends the whole text is markup: whatever the gateway thought the model was, it
 let that through. A dialect that adopts others (auto) watches in addition for what else tells a family: its
 reasoning markers and message headers.
@@ -29,6 +30,7 @@ __all__ = ["FirstOf", "Opener", "Openers", "Watch", "in_order", "openers_of"]
 
 _MARKUP: Final = re.compile(r"[<>\[\]|｜◁▷]|.```")
 _TAG: Final = re.compile(r"</?[a-z_]+>")
+_WATCHED: Final = re.compile(_MARKUP.pattern + "|=")
 _DEPTH: Final = 3
 """Characters behind the first that the search looks at: enough to pass over most of what is no marker."""
 
@@ -56,7 +58,7 @@ def openers_of(family: str, grammar: Grammar) -> list[Opener]:
     start = start_node(grammar, False)
     for marker, (regexp, flags) in grammar.markers.sources.items():
         literal = grammar.literals[marker]
-        if len(literal) < 2 or literal[0] == "{" or not _MARKUP.search(literal):
+        if len(literal) < 2 or literal[0] == "{" or not _WATCHED.search(literal):
             continue
         edge = start.shift(marker)
         if grammar.begins_call(marker):
