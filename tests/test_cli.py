@@ -384,7 +384,7 @@ class TestParsersAndResolve:
         _print(Console(file=file, force_terminal=True, width=width), [hp.get_family("kimi_k2")])
         shown = re.sub(r"\x1b\[[0-9;]*m", "", file.getvalue())
         assert "kimi_k2" in shown
-        assert ("looks like" in shown.splitlines()[0]) == (width >= 120)
+        assert ("a call looks like" in shown.splitlines()[0]) == (width == 200)
         assert all(len(line.rstrip()) <= width for line in shown.splitlines())
 
     def test_resolve_says_which_and_why(self, run: Run) -> None:

@@ -36,7 +36,7 @@ that it gets. Several words must all be there. An alias means the same family wh
 servers use differently can be qualified: `vllm:openai`.
 """
 
-WIDE = 120  # columns of a terminal from which on the matrix is a table
+WIDE = 150  # columns of a terminal from which on the matrix is a table
 MODELS = 3
 
 
@@ -107,19 +107,25 @@ def _print(console: Console, families: Sequence[hp.Family]) -> None:
                 [
                     Text(family.id, "bold cyan"),
                     family.title,
-                    Text(" ".join(known.shape.split()), "green"),
                     ", ".join(_others(family)),
-                    joint.join(model.rpartition("/")[2] for model in family.models[:MODELS]),
                     Text(_selected(family), "" if _selected(family) != "-" else "dim"),
                     known.reasoning,
                     known.ids,
+                    joint.join(model.rpartition("/")[2] for model in family.models[:MODELS]),
+                    Text(" ".join(known.shape.split()), "green"),
                 ]
             )
-        print_table(
-            console,
-            ["id", "family", "looks like", "also known as", "models", "told by", "reasoning", "ids"],
-            rows,
-        )
+        columns = [
+            "id",
+            "family",
+            "also known as",
+            "told by",
+            "reasoning",
+            "ids",
+            "models",
+            "a call looks like",
+        ]
+        print_table(console, columns, rows)
     else:
         for family in families:
             known = facts(family)

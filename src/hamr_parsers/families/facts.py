@@ -30,7 +30,7 @@ class Facts:
     Attributes:
         shape: one call as the family's template spells it, with words in place of what differs.
         markers: what begins a call in it.
-        reasoning: `no`, `yes`, or `yes, opened by the prompt`.
+        reasoning: `no`, or `yes`, and whether prompts open it.
         ids: whose id a call gets: the model's, or one that is made in the family's way.
     """
 
@@ -83,7 +83,7 @@ def _reasoning(family: Family) -> str:
         return "no"
     if ".*" in family.always_reasoning:
         return "yes, opened by the prompt"
-    return "yes, opened by some models' prompts" if family.always_reasoning else "yes"
+    return "yes, opened by some prompts" if family.always_reasoning else "yes"
 
 
 def _ids(family: Family) -> str:

@@ -13,16 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..detect import marker_pieces
 from ..errors import HamrParsersError, RenderError
 from ..events import ToolCallDelta
 from ..families import registry
+from ..families.dialects import dialect
 from ..families.entry import Family
 from ..message import ParsedMessage
 from ..parser import StreamParser
 from ..render import render
 from ..transcripts import TranscriptError, decode_text
 from ..transcripts.cases import CaseRecord, read_records
-from ..transcripts.conform import parse_record, run_record
+from ..transcripts.conform import try_record
 
 __all__ = ["FixturesError", "Measured", "Result", "Stream", "measure"]
 
@@ -69,12 +71,14 @@ class Measured:
         parallel: how many records hold several calls.
         renders_parallel: whether a message with two calls can be written in the family's format; None if
             nothing can.
+        seen: the markers in its records as they are written, by their names, the most frequent first.
     """
 
     results: list[Result] = field(default_factory=list)
     stream: Stream | None = None
     parallel: int = 0
     renders_parallel: bool | None = None
+    seen: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def hold(self) -> int:
@@ -136,16 +140,16 @@ def measure(folder: Path) -> Mapping[str, Measured]:
     tools = _tools(folder)
     for id_, measured in found.items():
         measured.parallel = sum(len(r.message.tool_calls) > 1 for r in measured.results)
+        measured.seen = _seen(registry.get_family(id_), measured.results)
         measured.stream = _stream(registry.get_family(id_), tools)
         measured.renders_parallel = _renders_parallel(registry.get_family(id_), tools)
     return found
 
 
 def _run(record: CaseRecord, shown: bool) -> Result:
-    why = run_record(record, 0)
-    return Result(
-        record, parse_record(record, trace=True), None if why is None else f"{why[0]}: {why[1]}", shown
-    )
+    message, why = try_record(record, 0)
+    failure = None if why is None else f"{why[0]}: {why[1]}"
+    return Result(record, message or ParsedMessage(), failure, shown)
 
 
 def _showing(result: Result) -> tuple[object, ...]:
@@ -157,6 +161,19 @@ def _showing(result: Result) -> tuple[object, ...]:
         result.record.id.startswith("sheet/"),
         -len(result.record.text),
     )
+
+
+def _seen(family: Family, results: list[Result]) -> dict[str, list[str]]:
+    grammar = dialect(family).grammar if family.kind == "grammar" else None
+    counts: dict[str, dict[str, int]] = {}
+    for result in results if grammar is not None else ():
+        for span in result.message.spans or ():
+            if span.kind == "markup" and grammar is not None:
+                for name, text, _ in marker_pieces(grammar, result.record.text[span.start : span.end]):
+                    if name:
+                        of = counts.setdefault(name, {})
+                        of[text.strip() or text] = of.get(text.strip() or text, 0) + 1
+    return {name: sorted(of, key=lambda text: (-of[text], text)) for name, of in sorted(counts.items())}
 
 
 def _stream(family: Family, tools: Any) -> Stream | None:

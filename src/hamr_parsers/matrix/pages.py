@@ -136,9 +136,10 @@ def _peers(families: Sequence[Family]) -> list[str]:
 
 
 def _names(family: Family, peer: str) -> str:
-    names = codes(family.aliases.get(peer, ()), "<br>")
-    reasoning = family.reasoning_parsers.get(peer)
-    return (names + (f"<br>+ {code(reasoning)}" if reasoning else "")) or _NO
+    names = [code(name) for name in family.aliases.get(peer, ())]
+    if peer in family.reasoning_parsers:
+        names.append(f"+ {code(family.reasoning_parsers[peer])}")
+    return "<br>".join(names) or _NO
 
 
 def _link(family: Family) -> str:
@@ -201,7 +202,7 @@ def _page(family: Family, measured: Measured) -> str:
         *_selection(family),
         "## What to write",
         table(["tool", "line", ""], _usage(family)),
-        *_grammar(family),
+        *_grammar(family, measured),
         *_deviations(measured),
     ]
     failing = [result for result in measured.results if result.failure is not None]
@@ -225,7 +226,7 @@ def _facts(family: Family, measured: Measured) -> Iterator[list[str]]:
     if known.shape:
         yield ["a call looks like", code(known.shape)]
     if known.markers:
-        yield ["a call may begin with", codes(known.markers)]
+        yield ["a call may begin with", codes(_openers(family, measured) or known.markers)]
     if family.bare:
         yield ["without a marker", "an object with a name and arguments is a call even if no tools are given"]
     yield ["reasoning", known.reasoning]
@@ -314,7 +315,7 @@ def _aliases(family: Family) -> str:
     return ", ".join(named) or _NO
 
 
-def _grammar(family: Family) -> Iterator[str]:
+def _grammar(family: Family, measured: Measured) -> Iterator[str]:
     if family.kind != "grammar":
         return
     yield "## The grammar"
@@ -328,22 +329,36 @@ def _grammar(family: Family) -> Iterator[str]:
     yield fence(text, "lark")
     grammar = dialect(family).grammar
     assert grammar is not None
-    markers = sorted(name for name in grammar.markers if "FORCED" not in name)
+    names = sorted(name for name in grammar.markers if "FORCED" not in name)
     yield table(
-        ["marker", "written as"], ([code(n), _spellings(grammar.spellings.get(n, []))] for n in markers)
+        ["marker", "pattern", "seen in its fixtures"],
+        (
+            [
+                code(n),
+                code(grammar.markers.sources[n][0].replace("\n", r"\n")),
+                codes(measured.seen.get(n, ())[:_SPELLINGS], " ") or _NO,
+            ]
+            for n in names
+        ),
+    )
+
+
+def _openers(family: Family, measured: Measured) -> list[str]:
+    """What calls begin with, as it was seen."""
+    grammar = dialect(family).grammar
+    assert grammar is not None
+    return list(
+        dict.fromkeys(
+            text
+            for name, texts in sorted(measured.seen.items())
+            if len(grammar.literals.get(name, "")) > 1 and grammar.begins_call(name)
+            for text in texts[:_FEW]
+        )
     )
 
 
 def _file(name: str) -> str:
     return link(code(name), f"{_SOURCES}/{name}")
-
-
-def _spellings(spellings: Sequence[str]) -> str:
-    """A few spellings that differ in more than blanks."""
-    kinds: dict[str, str] = {}
-    for spelling in spellings:
-        kinds.setdefault("".join(spelling.split()) or spelling, spelling)
-    return codes(list(kinds.values())[:_SPELLINGS], " ")
 
 
 def _deviations(measured: Measured) -> Iterator[str]:

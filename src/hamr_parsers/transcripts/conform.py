@@ -12,29 +12,34 @@ from ..parser import StreamParser
 from .cases import CaseRecord, judge
 from .feed import cut
 
-__all__ = ["parse_record", "run_record"]
+__all__ = ["parse_record", "run_record", "try_record"]
 
 _SHORT = 150  # characters of a value in a failure
 
 
 def run_record(record: CaseRecord, seed: int) -> tuple[str, str] | None:
     """None if the record holds in every way of feeding it, else how it was fed and why it failed."""
-    first: dict[str, object] | None = None
+    return try_record(record, seed)[1]
+
+
+def try_record(record: CaseRecord, seed: int) -> tuple[ParsedMessage | None, tuple[str, str] | None]:
+    """The record's message, with its spans (None if it cannot be parsed at all), and what `run_record` says."""
+    whole: ParsedMessage | None = None
+    first: dict[str, object] = {}
     try:
         for how, pieces in _ways(record, seed):
-            message = parse_record(record, pieces)
+            message = parse_record(record, pieces, trace=whole is None)
+            if whole is None:
+                whole, first = message, _told(message)
             why = judge(record, message)
             if why is not None:
-                return how, why
-            told = _told(message)
-            if first is None:
-                first = told
-            for key, value in told.items():
+                return whole, (how, why)
+            for key, value in _told(message).items():
                 if value != first[key]:
-                    return how, f"{key} {_short(value)}, but in one piece {_short(first[key])}"
+                    return whole, (how, f"{key} {_short(value)}, but in one piece {_short(first[key])}")
     except HamrParsersError as error:
-        return "set-up", str(error)
-    return None
+        return whole, ("set-up", str(error))
+    return whole, None
 
 
 def parse_record(
