@@ -48,12 +48,16 @@ class Between(Moves):
         node = self._node
         assert node is not None
         if node.leading and pos < len(buf):
-            match = node.grammar.automaton(node.leading).match(buf, pos, final)
+            automaton = node.grammar.automaton(node.leading)
+            match = automaton.match(buf, pos, final)
             if match is MORE:
                 self._wait = True
                 return pos
             if match is not None:
                 return self._marker(match[0], buf, pos, match[1], final)
+            if buf[pos].isspace():  # the next one may begin it
+                self._take(buf[pos], "markup")
+                return pos + 1
         blanks = BLANKS.match(buf, pos)
         assert blanks is not None
         if blanks.end() > pos:
@@ -78,7 +82,8 @@ class Between(Moves):
                 return self._marker(match[0], buf, pos, match[1], final)
         for term in node.readers:
             # behind a bare name only a brace begins arguments: `[TOOL_CALLS]But then` does not
-            plain = node.entered_by in CAPTURES or node.capture is not None or term != "JSON_ARGUMENTS"
+            bare = node.entered_by in CAPTURES or node.grammar.literals.get(node.entered_by, "").isspace()
+            plain = bare or node.capture is not None or term != "JSON_ARGUMENTS"
             starts = "{" if plain else _JSON_START
             if ch == "{" and self._call is not None and not self._call.name:
                 named = self._name_by_key(buf, pos, final)

@@ -444,7 +444,9 @@ class FreeText(Between):
         """Follow the table over what the model may leave out, and over the marker."""
         for t in path:
             self._shift(t)
-        self._take(marker, "markup")
+        node = self._node
+        assert node is not None
+        self._take(marker, "name" if terminal in node.grammar.implied else "markup")
         self._shift(terminal)
         if self._starts:
             self._imply(terminal, self._starts[-1].offset)

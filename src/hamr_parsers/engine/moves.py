@@ -137,7 +137,7 @@ class Moves(Values):
             self._open_start(terminal, self._base + pos, False)
         elif start is not None:
             start.empty = False
-        self._take(buf[pos:end], "markup")
+        self._take(buf[pos:end], "name" if terminal in node.grammar.implied else "markup")
         self._shift(terminal)
         self._imply(terminal, self._base + pos)
         if self._call is not None:
