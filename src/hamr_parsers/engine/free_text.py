@@ -431,11 +431,13 @@ class FreeText(Between):
 
         A declared name is enough; where no tools are known the parenthesis must hold nothing, or a named argument.
         """
-        tools = self._settings.tools
+        tools, limit = self._settings.tools, pos + self._settings.max_held
         match = _PY_CALL.match(buf, pos)
         assert match is not None
         if match[1] and match[2] and tools is not None and self._settings.recovery != "lenient":
-            return tools.meant(match[1]) is not None
+            return match.end(2) <= limit and tools.meant(match[1]) is not None
+        if match.end() > limit:
+            return False
         if match.end() == len(buf) and not final and match[4] is None:
             return None
         return match[1] is not None and match[2] is not None and match[4] is not None
