@@ -2,9 +2,10 @@
 
 usage: judges.py SHARED [--update]
 
-`score.py` runs for each family, corpus and way of chunking; a ratio below the committed floor fails, `--update`
-writes what is reached now. `invariance.py`, `prompt.py` and `cut.py` allow no exception. Selection is only
-reported: names and templates of families that are not registered yet cannot come out right.
+`score.py` runs once for each corpus and way of chunking; a family whose ratio is below its committed floor (1 where it
+is not listed) fails, `--update` writes what is reached now. As `auto`, at least 97 % of the templates' records with
+calls must hold. `invariance.py`, `prompt.py` and `cut.py` allow no exception; selection by name must be right in 98 %,
+by template and by alias always.
 """
 
 from __future__ import annotations
@@ -13,11 +14,8 @@ import json
 import re
 import subprocess
 import sys
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-import hamr_parsers as hp
 
 FLOOR = Path(__file__).parent.parent / "tests" / "score_floor.json"
 CHUNKS = ("one", "rand", "given")
@@ -40,54 +38,46 @@ def run(tools: Path, name: str, *args: str) -> tuple[bool, str]:
 def main() -> int:
     shared, update = Path(sys.argv[1]), "--update" in sys.argv[2:]
     tools, corpora = shared / "tools", shared / "corpora"
-    families = sorted(family.id for family in hp.list_families() if family.kind == "grammar")
     floor = json.loads(FLOOR.read_text(encoding="utf-8")) if FLOOR.exists() else {}
     reached: dict[str, dict[str, dict[str, float]]] = {}
     failed = False
+    files = [str(corpora / corpus) for corpus in CORPORA]
+    strict = (
+        ("invariance", SECONDS["invariance"], *files),
+        ("prompt", MAX_HELD, *files),
+        ("cut", SECONDS["cut"], *files),
+        ("names", "0.98", str(corpora / "model_names.tsv")),
+        ("templates", "1", str(corpora / "templates")),
+        ("aliases", str(corpora / "aliases.tsv")),
+        ("score", "--as", "auto", "--calls-only", "--no-opinion", "--min", "0.97", files[0]),
+    )
 
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
-        files = []
-        for corpus in CORPORA:  # the judges without --parser see the records of registered families only
-            path = Path(folder) / corpus
-            lines = (corpora / corpus).read_text(encoding="utf-8").split("\n")
-            path.write_text(
-                "\n".join(x for x in lines if x and json.loads(x)["parser"] in families) + "\n", "utf-8"
-            )
-            files.append(str(path))
-
-        jobs = [(corpus, chunk, family) for corpus in CORPORA for chunk in CHUNKS for family in families]
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [(corpus, chunk) for corpus in CORPORA for chunk in CHUNKS]
         scores = pool.map(
             lambda job: run(
-                tools, "score", "--no-opinion", "--chunk", job[1], "--parser", job[2], "--min", "0", "--show", "9",
-                str(Path(folder) / job[0]),
+                tools, "score", "--no-opinion", "--chunk", job[1], "--min", "0", "--show", "99", str(corpora / job[0])
             ),
             jobs,
         )  # fmt: skip
-        for (corpus, chunk, family), (_, said) in zip(jobs, scores, strict=True):
-            counts = re.search(r"^(\d+)/(\d+) = ", said, re.MULTILINE)
-            if counts is None:
-                print(f"FAILED score {corpus} {chunk} {family}:\n{said}")
+        for (corpus, chunk), (_, said) in zip(jobs, scores, strict=True):
+            worst = re.search(r"^worst: (.*)$", said, re.MULTILINE)
+            total = re.search(r"^\d+/\d+ = .*$", said, re.MULTILINE)
+            if worst is None or total is None:
+                print(f"FAILED score {corpus} {chunk}:\n{said}")
                 failed = True
                 continue
-            hold, of = map(int, counts.groups())
-            if of == 0:
-                continue
-            ratio = int(10_000 * hold / of) / 10_000
-            reached.setdefault(corpus, {}).setdefault(chunk, {})[family] = ratio
-            least = floor.get(corpus, {}).get(chunk, {}).get(family, 0.0)
-            below = ratio < least and not update
-            failed = failed or below
-            print(
-                f"{'FAILED' if below else 'ok    '} score {corpus} {chunk} {family}: {hold}/{of} (floor {least:.4f})"
-            )
+            below = []
+            for family, hold, of in re.findall(r"(\S+) (\d+)/(\d+)", worst[1]):
+                ratio = int(10_000 * int(hold) / int(of)) / 10_000
+                reached.setdefault(corpus, {}).setdefault(chunk, {})[family] = ratio
+                if ratio < floor.get(corpus, {}).get(chunk, {}).get(family, 1.0) and not update:
+                    below.append(family)
+            failed = failed or bool(below)
+            print(f"{'FAILED' if below else 'ok    '} score {corpus} {chunk}: {total[0]}; {worst[0]}")
             if below:
-                print(said)
+                print(f"below their floor: {', '.join(below)}\n{said}")
 
-        strict = (
-            ("invariance", SECONDS["invariance"], *files),
-            ("prompt", MAX_HELD, *files),
-            ("cut", SECONDS["cut"], *files),
-        )
         for (name, *_), (content, said) in zip(
             strict, pool.map(lambda args: run(tools, *args), strict), strict=True
         ):
@@ -96,13 +86,6 @@ def main() -> int:
                 f"{'ok    ' if content else 'FAILED'} {name}: {said if not content else said.splitlines()[-1]}"
             )
 
-    selection = (
-        ("names", "0", str(corpora / "model_names.tsv")),
-        ("templates", "0", str(corpora / "templates")),
-        ("aliases", str(corpora / "aliases.tsv")),
-    )
-    for args in selection:
-        print(f"note   {args[0]}: {run(tools, *args)[1].splitlines()[-1]}")
     if update:
         FLOOR.write_text(json.dumps(reached, indent=2) + "\n", encoding="utf-8")
     return 1 if failed else 0
