@@ -496,9 +496,13 @@ class FreeText(Between):
             self._wait = True
             return -pos
         self._take(buf[pos:end], "markup")
-        self._diagnose(
-            "foreign-end", f"{buf[pos:end]} ends no turn of this family", self._base + pos, self._base + end
-        )
+        if not self._dialect.adopts:
+            self._diagnose(
+                "foreign-end",
+                f"{buf[pos:end]} ends no turn of this family",
+                self._base + pos,
+                self._base + end,
+            )
         return end
 
     def _place_for_bare(self) -> bool:
@@ -546,7 +550,7 @@ class FreeText(Between):
             return pos
         watch = node.grammar.watch
         if match is not None and watch is not None and match[0] in watch:
-            if watch.kind(match[0]) != "call":
+            if watch.kind(match[0]) not in ("call", "bare"):
                 self._fail(self._base + pos)
                 return pos
             target: Dialect = watch.target(match[0], self._dialect.forced)

@@ -17,7 +17,7 @@ reasoning markers and message headers.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FirstOf", "Opener", "Openers", "Watch", "in_order", "openers_of"]
 
-_MARKUP: Final = re.compile(r"[<>\[\]|｜◁▷]|.```")
+_MARKUP: Final = re.compile(r"[<>\[\]|｜◁▷]|.```|to=")
 _TAG: Final = re.compile(r"</?[a-z_]+>")
 _WATCHED: Final = re.compile(_MARKUP.pattern + "|=")
 _DEPTH: Final = 3
@@ -38,8 +38,8 @@ _DEPTH: Final = 3
 class Opener(NamedTuple):
     """A marker of a family: what others do with it is its `kind`.
 
-    `call`: it begins a call. `end`: it ends a turn, and is markup where it ends the whole text. `herald`: it does
-    neither, but tells the family.
+    `call`: it begins a call. `bare`: it begins one whose real opener was left out. `end`: it ends a turn, and is markup
+    where it ends the whole text. `herald`: it does none of that, but tells the family.
     """
 
     family: str
@@ -62,7 +62,7 @@ def openers_of(family: str, grammar: Grammar) -> list[Opener]:
             continue
         edge = start.shift(marker)
         if grammar.begins_call(marker):
-            kind = "call"
+            kind = "bare" if marker in grammar.bare_openers else "call"
         elif marker in ("END_TURN", "END_TEXT"):
             kind = "end"
         elif _TAG.fullmatch(literal) and marker not in ("THINK", "END_THINK"):
@@ -78,15 +78,18 @@ def openers_of(family: str, grammar: Grammar) -> list[Opener]:
 def in_order(families: Iterable[tuple[bool, list[Opener]]]) -> list[Opener]:
     """The openers of families, each with whether it borrows: of two that match the same text, the first counts.
 
-    Those of families that borrow come last; of the others, one with a single spelling before one with many.
+    Those of families that borrow come last, and those that are no real openers; of the others, one with a single
+    spelling before one with many.
     """
     found = [(borrows, opener) for borrows, openers in families for opener in openers]
-    found.sort(key=lambda item: (item[0], item[1].regexp != re.escape(item[1].literal)))
+    found.sort(
+        key=lambda item: (item[0], item[1].kind == "bare", item[1].regexp != re.escape(item[1].literal))
+    )
     return [opener for _, opener in found]
 
 
 class Openers:
-    """The markers of many families in one automaton; of two with the same spelling the first counts.
+    """The markers of many families in one automaton; of two that match the same text the first counts.
 
     Args:
         openers: what to watch for.
@@ -102,8 +105,8 @@ class Openers:
         self.by_name: dict[str, Opener] = {}
         seen: set[str] = set()
         for opener in openers:
-            if opener.literal not in seen:
-                seen.add(opener.literal)
+            if opener.regexp not in seen:
+                seen.add(opener.regexp)
                 self.by_name[f"{opener.family}:{opener.marker}"] = opener
         self._known = known
 
@@ -121,13 +124,11 @@ class Openers:
 class Watch:
     """The openers of others as one grammar sees them."""
 
-    def __init__(self, openers: Openers, family: str, literals: Mapping[str, str]) -> None:
+    def __init__(self, openers: Openers, family: str, grammar: Grammar) -> None:
         self.openers = openers
-        self.literals = literals
-        own = set(literals.values())
-        self._hidden = frozenset(
-            name for name, o in openers.by_name.items() if o.family == family or o.literal in own
-        )
+        self.literals = grammar.literals
+        self._grammar = grammar
+        self._hidden = frozenset(name for name, o in openers.by_name.items() if o.family == family)
 
     def __contains__(self, name: str) -> bool:
         return name in self.openers.by_name
@@ -143,7 +144,16 @@ class Watch:
     def match(self, text: str, pos: int, final: bool) -> tuple[str, int] | More | None:
         """As `Automaton.match`."""
         found = self.openers.automaton.match(text, pos, final)
-        return None if isinstance(found, tuple) and found[0] in self._hidden else found
+        if not isinstance(found, tuple):
+            return found
+        return None if found[0] in self._hidden or self._is_own(text, pos) else found
+
+    def _is_own(self, text: str, pos: int) -> bool:
+        """Whether markup of the grammar itself stands there, which it does not take at this place."""
+        own = tuple(
+            n for n in self._grammar.markers if _MARKUP.search(self.literals[n]) and len(self.literals[n]) > 1
+        )
+        return self._grammar.automaton(own).match(text, pos, True) is not None
 
     @property
     def first(self) -> str:

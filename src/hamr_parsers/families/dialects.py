@@ -81,7 +81,7 @@ def is_made(family: Family) -> bool:
 def _grammar(family: Family, generation: int) -> Grammar:
     """A family's grammar, which watches for the openers of the others; made anew when there are other families."""
     grammar = _compiled(family)
-    watch = Watch(_openers(generation, family.kind == "auto"), family.id, grammar.literals)
+    watch = Watch(_openers(generation, family.kind == "auto"), family.id, grammar)
     return grammar.watching(watch)
 
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 __all__ = ["FOLDER", "FORMAT", "INDEX", "Prebuilt", "digest", "source_digest", "source_text"]
 
-FORMAT: Final = 5
+FORMAT: Final = 6
 """Of the index and of the digests; an index of another is not read."""
 
 FOLDER: Final = "prebuilt"
