@@ -167,12 +167,32 @@ def test_clean(text: str, value: dict[str, Any]) -> None:
     assert read(text + "<tool_call|>").end == len(text.replace("~", Q))
 
 
+def test_where_every_value_is_quoted_the_schema_types_them() -> None:
+    text = "{name:~42~,count:~3~,note:~None~,opts:~{'a': [1, True]}~,words:~[\"x\"]~,other:~1~}"
+    assert read(text, schema=OPTS, coerce=True).value == {
+        "name": "42",
+        "count": 3,
+        "note": None,
+        "opts": {"a": [1, True]},
+        "words": ["x"],
+        "other": "1",
+    }
+    assert read(text, schema=OPTS).value["count"] == "3"
+    cut = read("{name:~a~,count:~3", schema=OPTS, coerce=True)
+    assert cut.cut
+    assert cut.value == {"name": "a"}
+    wrong = read("{count:~many~}", schema=OPTS, coerce=True)
+    assert wrong.value == {"count": "many"}
+    assert wrong.codes == ["type-mismatch"]
+
+
 BROKEN: list[tuple[str, dict[str, Any], list[str]]] = [
     ("{city:Paris~,days:2}", {"city": "Paris", "days": 2}, ["missing-quote"]),
     ("{x:42~}", {"x": "42"}, ["missing-quote"]),
     ("{x: a, b ~}", {"x": "a, b "}, ["missing-quote"]),
     ("{x:the ~Paris x~}", {"x": "the Paris x"}, ["missing-quote"]),
     ('{city:"Paris",days:2}', {"city": "Paris", "days": 2}, ["missing-quote"]),
+    ("{city:'Paris'~,days:2}", {"city": "Paris", "days": 2}, ["missing-quote"]),
     ('{a:"x\\n\\"y\\" \\ud83d\\ude00 \\d",b:1}', {"a": 'x\n"y" 😀 \\d', "b": 1}, ["missing-quote"]),
     (
         '{a:"say "hi", ok",b:1}',

@@ -154,6 +154,16 @@ def test_a_set_says_what_is_declared() -> None:
         "getWeather",
     ):
         assert tools.nearest(near) == "get_weather"
+    for meant in (
+        "get_weather",
+        "functions.get_weather",
+        "default_api:get_weather",
+        "a.b.get_weather",
+        "get_weather" * 2,
+    ):
+        assert tools.meant(meant) == "get_weather"
+    for other in ("get_weather.now.x", "xget_weather", "get_weather" * 3, "", ".", "." * 100_000):
+        assert tools.meant(other) is None
     assert tools.nearest("zzzzzzzz") is None
     assert tools.nearest("x" * 100_000) is None
     assert repr(tools) == "ToolSet([get_weather, write_file, now])"
