@@ -362,7 +362,7 @@ class Values(Claims):
         if here == len(buf) and here < pos + WINDOW and (pos == len(buf) or (node.readers and not final)):
             self._wait = True
             return pos
-        if node.readers and buf[here : here + 1] == "{":
+        if node.readers and buf[here : here + 1] in ("{", "[", '"'):
             self._take(buf[pos:here], "markup")
             return self._begin_arguments(node.readers[0], here)
         if call.index < 0 and not self._announce():
