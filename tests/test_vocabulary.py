@@ -754,3 +754,13 @@ def test_mutations(name: str) -> None:
         marks = sorted({0, len(text), *(rng.randrange(len(text) + 1) for _ in range(4))})
         for pieces in (list(text), [text[a:b] for a, b in zip(marks, marks[1:], strict=False)]):
             assert events(case, pieces) == whole, repr(text)
+
+
+def test_a_terminal_is_that_of_the_nearest_file_that_defines_it() -> None:
+    """Also where the file between has it redefined, and no rule of its own that uses it."""
+    files = {
+        "far.lark": 'far_call: OPEN NAME END_OPEN\nOPEN: "<far>"\nEND_OPEN: "</far>"\n',
+        "between.lark": '%import .far (far_call)\nstart: (CONTENT | far_call)*\nOPEN: "<between>"\n',
+    }
+    own = compile_grammar('%import .between (start)\nEND_OPEN: "</own>"\n', "test/nearest", files.__getitem__)
+    assert own.literals == {"OPEN": "<between>", "END_OPEN": "</own>"}

@@ -275,7 +275,15 @@ def compile_grammar(text: str, key: str, resolve: Callable[[str], str] | None = 
     def load(base: object, path: str) -> tuple[str, str]:
         if resolve is None:
             raise OSError(path)
-        return path, _declare(resolve(path))
+        texts[path] = _declare(resolve(path))
+        return path, texts[path]
+
+    def defined(name: str, path: str) -> Any:
+        """The pattern of a terminal as an imported file defines it."""
+        alone, _ = load_grammar(f"{texts[path]}\nonly: {name}\n", path, [load], True)  # type: ignore[no-untyped-call]
+        return next(t.pattern for t in alone.compile(["only"], "*")[0] if t.name == name)
+
+    texts: dict[str, str] = {}
 
     try:
         loaded, _ = load_grammar(  # type: ignore[no-untyped-call]
@@ -297,9 +305,16 @@ def compile_grammar(text: str, key: str, resolve: Callable[[str], str] | None = 
 
     patterns: dict[str, Any] = {}
     for t in sorted(
-        terminals, key=lambda t: -t.name.count("__")
-    ):  # the importing file's own come last and win, before them those of the file that it imports from
-        patterns[_plain(str(t.name))] = t.pattern
+        terminals, key=lambda t: "__" not in t.name
+    ):  # the importing file's own come last and win
+        *files, name = str(t.name).split("__")
+        patterns[name] = t.pattern
+        for file in files[
+            :-1
+        ]:  # else the file's that imported it; lark forgets that where its rules do not use it
+            if re.search(rf"^{name}\b *:", texts[f"{file}.lark"], re.MULTILINE):
+                patterns[name] = defined(name, f"{file}.lark")
+                break
     used: set[str] = set()
     for rule in rules:
         for symbol in rule.expansion:
