@@ -46,6 +46,15 @@ def test_the_runner_up_reads_the_text_in_another_way() -> None:
     assert found.runner_up.family not in (found.family, *found.same_as)
 
 
+def test_what_the_runner_up_reads_otherwise_is_known() -> None:
+    found = hp.detect(HERMES)
+    best, second = found.best, found.runner_up
+    assert best is not None
+    assert second is not None
+    assert set(second.differs(best)) <= {"calls", "content", "reasoning"}
+    assert best.differs(best) == ()
+
+
 def test_families_that_share_the_dialect_are_said_to_read_the_same() -> None:
     found = hp.detect(HERMES)
     assert "smollm3" in found.same_as

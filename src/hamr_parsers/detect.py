@@ -103,6 +103,10 @@ class Candidate:
     markers: tuple[Marker, ...]
     message: ParsedMessage
 
+    def differs(self, other: Candidate) -> tuple[str, ...]:
+        """In what the two readings differ: any of `calls`, `content` and `reasoning`, outer blanks apart."""
+        return _differences(self.message, other.message)
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dict, without the message."""
         return {
@@ -537,14 +541,19 @@ def _preference(family: Family, named: str | None) -> tuple[object, ...]:
 
 
 def _same(one: ParsedMessage, other: ParsedMessage) -> bool:
-    def told(message: ParsedMessage) -> list[object]:
-        return [
-            (message.content or "").split(),
-            (message.reasoning or "").split(),
-            [(call.name, call.arguments, call.complete) for call in message.tool_calls],
-        ]
+    return not _differences(one, other)
 
-    return told(one) == told(other)
+
+def _differences(one: ParsedMessage, other: ParsedMessage) -> tuple[str, ...]:
+    def told(message: ParsedMessage) -> dict[str, object]:
+        return {
+            "calls": [(call.name, call.arguments, call.complete) for call in message.tool_calls],
+            "content": (message.content or "").split(),
+            "reasoning": (message.reasoning or "").split(),
+        }
+
+    ours, theirs = told(one), told(other)
+    return tuple(key for key in ours if ours[key] != theirs[key])
 
 
 def _count(number: int, word: str) -> str:
@@ -552,14 +561,16 @@ def _count(number: int, word: str) -> str:
 
 
 def _list(names: Sequence[str]) -> str:
-    most = 6
+    most = 5
     shown = list(names[:most]) + ([f"{len(names) - most} more"] if len(names) > most else [])
     return shown[0] if len(shown) == 1 else ", ".join(shown[:-1]) + " and " + shown[-1]
 
 
 def _texts(markers: Sequence[Marker]) -> str:
-    return _list([_shown(marker) for marker in markers])
+    names = list(map(_shown, markers))
+    return _list(names) if len(names) < 4 else f"{', '.join(names[:3])} and others"
 
 
 def _shown(marker: Marker) -> str:
-    return f"`{' '.join(marker.text.split())}`"
+    text = " ".join(marker.text.split())
+    return f"'{text}'" if "`" in text else f"`{text}`"

@@ -42,7 +42,7 @@ def usage(family: Family) -> list[Usage]:
         Usage(
             "configuration",
             f'tool_call_parser = "{id_}"',
-            "in `models.json` or TOML, of a provider or a model",
+            "in Hamr's TOML or models.json, of a provider or a model",
         ),
     ]
     if family.kind not in ("grammar", "response_template"):
@@ -62,7 +62,7 @@ def usage(family: Family) -> list[Usage]:
             Usage(
                 "mlx-lm",
                 "mlx_lm.server --model MODEL",
-                f"its parser is `{names[0]}`, chosen by the chat template",
+                f"its parser is {names[0]}, chosen by the chat template",
             )
         )
     return lines
@@ -76,5 +76,5 @@ def _server(family: Family, peer: str, command: str) -> Usage:
     name = family.id if family.id in names else names[0]
     reasoning = family.reasoning_parsers.get(peer)
     line = f"{command} {name}" + (f" --reasoning-parser {reasoning}" if reasoning else "")
-    others = ", ".join(f"`{other}`" for other in names if other != name)
+    others = ", ".join(other for other in names if other != name)
     return Usage(title, line, f"also {others}" if others else "")

@@ -156,12 +156,13 @@ def _print(console: Console, label: str, text: str, found: hp.Detection) -> None
         rows.append(("reads", _reading(best)))
     if found.same_as:
         rows.append(("the same", Text(", ".join(found.same_as))))
-    if found.runner_up is not None:
-        rows.append(
-            ("runner-up", Text.assemble((found.runner_up.family, "cyan"), ": ", _reading(found.runner_up)))
-        )
-    if best is not None:
-        rows.append(("use", Text("\n").join(_usage_lines(found))))
+    if best is not None and found.runner_up is not None:
+        second = found.runner_up
+        line = Text.assemble((second.family, "cyan"), ": ", _reading(second))
+        differs = second.differs(best)
+        line.append(f"; other {' and '.join(differs)}" if differs else "; the same is read")
+        rows.append(("runner-up", line))
+    rows.extend(_usage_rows(found))
     print_rows(console, rows)
     console.out("")
 
@@ -171,10 +172,13 @@ def _marker_line(marker: Marker, ends: list[int]) -> Text:
 
     from .console import visible
 
-    at = ", ".join(str(bisect_right(ends, place - 1) + 1) for place in marker.places)
-    more = ", ..." if marker.count > len(marker.places) else ""
-    lines = f"line{'s' if marker.count > 1 else ''} {at}{more}"
-    line = Text.assemble((visible(marker.text), "green"), (f"  {lines}", ""))
+    lines = list(dict.fromkeys(bisect_right(ends, place - 1) + 1 for place in marker.places))
+    where = f"line{'s' if len(lines) > 1 else ''} {', '.join(map(str, lines))}"
+    if marker.count > len(marker.places):
+        where += ", ..."
+    if marker.count > len(lines):
+        where += f" ({marker.count} times)"
+    line = Text.assemble((visible(" ".join(marker.text.split())), "green"), f"  {where}")
     if marker.name:
         line.append(f"  {marker.name}", "dim")
     elif marker.families:
@@ -204,16 +208,14 @@ def _reading(candidate: Candidate) -> Text:
     return line.append(f", {candidate.spelling:.0%} of its template's spelling", "dim")
 
 
-def _usage_lines(found: hp.Detection) -> list[Text]:
+def _usage_rows(found: hp.Detection) -> list[tuple[str, Text]]:
+    """What to write, a row for each tool."""
     from rich.text import Text
 
-    usage = found.usage()
-    width = max(len(line.tool) for line in usage)
-    return [
-        Text.assemble(
-            (f"{line.tool:<{width}}  ", "dim"),
-            (line.line or "", "bold"),
-            (f"{'  ' if line.line else ''}{'(' + line.note + ')' if line.note else ''}", "dim"),
-        )
-        for line in usage
-    ]
+    rows = []
+    for tool, line, note in found.usage():
+        text = Text(line or "", "cyan")
+        if note:
+            text.append(f"{'  ' if line else ''}({note})", "dim")
+        rows.append((tool, text))
+    return rows
