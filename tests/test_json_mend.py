@@ -55,6 +55,8 @@ QUOTES = [
     ('{"a": "x, y, "b": [1]}', '{"a": "x, y", "b": [1]}', ["missing-quote"]),
     ('{"a": "x", "b: "y"}', '{"a": "x", "b": "y"}', ["missing-quote"]),
     ('{"a": 1, c d: 2}', '{"a": 1, "c d": 2}', ["unquoted-key"]),
+    # the colon stands just beyond the look ahead
+    ('{"a": 1, b c d e f g h ' + "x" * 50 + ": 2}", '{"a": 1}', ["junk", "trailing-comma"]),
     ("[red, green]", '["red", "green"]', ["unquoted-value"] * 2),
     ("{so be it}", '{"input": "so be it"}', ["unquoted-key", "unquoted-value"]),
     ('{["a"]}', '{"input": ["a"]}', ["unquoted-key"]),

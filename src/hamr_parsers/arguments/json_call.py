@@ -481,7 +481,7 @@ class JsonCallReader(JsonReader):
         pos = past(_BLANKS, text, pos)
         if pos >= len(text) and not final:
             return pos
-        if pos < len(text) and self._at(text, pos, final) is None:
+        if pos < len(text) and self._marker_at(text, pos, final) is None:
             return pos
         null = _NULL.match(text, pos) if not self._given else None
         if null is not None:

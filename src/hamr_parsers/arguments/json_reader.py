@@ -153,8 +153,6 @@ class JsonReader(Mender):
         recovered: whether anything was mended.
     """
 
-    __slots__ = ()
-
     @property
     def held(self) -> int:
         """How many characters were read, but neither given out nor dropped (counted on each call)."""

@@ -223,7 +223,7 @@ class ObjectReader(JsonReader):
                     self.done = self.cut = True
                     self.closing = "{}"
                 return pos
-            at = self._at(text, pos, final)
+            at = self._marker_at(text, pos, final)
             if at is None:
                 return pos
             if at:
