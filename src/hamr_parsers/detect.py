@@ -203,7 +203,8 @@ def detect(text: str, tools: Any = None, *, model: str | None = None) -> Detecti
             final = {c.family for n, c in enumerate(first) if n < _FINAL or _alike(first[0], c)}
             tried = [family for family in tried if family.id in final]
     read = read_all(tried, text)
-    if known is not None and not any(c.calls for c in read):  # a marker left out before a declared name
+    if known is not None and not any(c.calls and c.markers for c in read):
+        # where tools are declared any family reads calls whose first marker was left out
         read = read_all(families, text)
     kept = tuple(c for c in read if c.calls or c.markers)
     if not kept or not kept[0].calls:
@@ -362,9 +363,7 @@ def _all_markers(grammar: Grammar) -> Automaton:
 # --- reading ------------------------------------------------------------------------------------------------
 
 
-def read_alone(
-    family: Family, text: str, tools: ToolSet | None, finish_reason: str | None = None
-) -> StreamParser:
+def read_alone(family: Family, text: str, tools: ToolSet | None) -> StreamParser:
     """A closed parser that has read the text with the family's own grammar, and no other."""
     watching = dialect(family)
     grammar = watching.grammar
@@ -375,7 +374,7 @@ def read_alone(
     Machine.__init__(parser, watching, settings, opens_reasoning(family) or None, None)
     parser.parser = family.id
     parser.feed(text)
-    parser.close(finish_reason)
+    parser.close()
     return parser
 
 

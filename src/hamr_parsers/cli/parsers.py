@@ -160,7 +160,7 @@ def _entry(family: hp.Family) -> dict[str, Any]:
         "reasoning_parsers": dict(family.reasoning_parsers),
         "models": list(family.models),
         "shape": known.shape,
-        "markers": list(known.markers),
+        "special_tokens": list(family.special_tokens),
         "told_by_name": bool(family.name_patterns or family.base_patterns),
         "told_by_template": bool(family.template_markers),
         "reasoning": family.reasoning,

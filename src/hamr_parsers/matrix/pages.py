@@ -346,7 +346,8 @@ def _grammar(family: Family, measured: Measured) -> Iterator[str]:
 def _openers(family: Family, measured: Measured) -> list[str]:
     """What calls begin with, as it was seen."""
     grammar = dialect(family).grammar
-    assert grammar is not None
+    if grammar is None:
+        return []
     return list(
         dict.fromkeys(
             text
@@ -472,7 +473,7 @@ def data(measured: Mapping[str, Measured]) -> list[dict[str, Any]]:
                 "kind": family.kind,
                 "models": list(family.models),
                 "shape": known.shape,
-                "markers": list(known.markers),
+                "markers": _openers(family, one) or list(known.markers),
                 "aliases": {peer: list(names) for peer, names in family.aliases.items()},
                 "reasoning_parsers": dict(family.reasoning_parsers),
                 "name_patterns": list(family.name_patterns),
