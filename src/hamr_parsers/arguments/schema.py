@@ -136,6 +136,12 @@ class ParamSchema:
         self.words = tuple(words)
         self.folded_words = tuple(folded)
 
+    def words_from(self, text: str) -> list[tuple[str, str]]:
+        """The words for scalars that begin with `text`, each with the JSON text that it means."""
+        found = [pair for pair in self.words if pair[0].startswith(text)]
+        folded = text.lower()
+        return found + [pair for pair in self.folded_words if pair[0].startswith(folded)]
+
     def with_quotes(self) -> ParamSchema:
         """The same, where a string may stand in quotes."""
         if not self.may_be_string:

@@ -10,8 +10,8 @@ characters allow it, one of three ways:
   which mends it where it is broken or Python; there is no way back.
 - at the end: a number, a word or a JSON value that may also be a string. These stay open to their last character.
 
-Whether the held characters can still become something is asked of recognisers that see every character once: an
-automaton for numbers, the list of words that still fit, and for JSON beside strings an automaton with a stack. A
+Whether the held characters can still become something is asked of recognisers: patterns for numbers, the list of
+words that still fit, and for JSON beside strings an automaton with a stack, which sees every character once. A
 number has at most 4,300 characters, more is a string; what else is held is bounded by `max_held`, after which it
 is a string as well.
 
@@ -27,6 +27,8 @@ from json.encoder import encode_basestring
 from typing import TYPE_CHECKING
 
 from ..events import Diagnostic
+from .json_nodes import past
+from .numbers import MAX_NUMBER, integer, number, number_patterns
 from .schema import ParamSchema
 
 if TYPE_CHECKING:
@@ -37,8 +39,6 @@ __all__ = ["TextValue", "escape"]
 _BLANKS = " \t\r\n"
 LONG = 256  # characters; longer text is read by the readers' patterns and not character by character
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_MAX_NUMBER = 4300  # characters; `int()` and `json.loads` refuse longer integers
-_MAX_SHIFT = 400  # digits that an exponent may add to an integer
 
 # Any JSON value if the text is one, for formats whose templates write non-strings as JSON.
 _UNTYPED_JSON = ParamSchema(
@@ -55,122 +55,84 @@ def escape(text: str) -> str:
     return _SURROGATES.sub(lambda m: f"\\u{ord(m[0]):04x}", out)
 
 
-# -- numbers ----------------------------------------------------------------------------------------------------
-# States of the automaton. Two grammars: JSON's own (beside strings, where `007` or `+49` is text), and a lenient
-# one that also takes `+5`, `1_000`, `007`, `.5` and `5.`.
-
-_START, _SIGN, _ZERO, _INT, _UNDER, _POINT, _DOT, _FRAC, _E, _ESIGN, _EXP, _TAIL, _ZFRAC, _ZDOT = range(14)
-_ENDS = frozenset({_ZERO, _INT, _FRAC, _EXP, _TAIL, _ZFRAC})
-_DIGITS = "0123456789"
-
-
-def _automaton(lenient: bool, integer: bool) -> dict[tuple[int, str], int]:
-    table: dict[tuple[int, str], int] = {}
-
-    def to(state: int, characters: str, target: int) -> None:
-        for ch in characters:
-            table[state, ch] = target
-
-    point = _ZDOT if integer else _DOT
-    to(_START, "+-" if lenient else "-", _SIGN)
-    for state in (_START, _SIGN):
-        to(state, _DIGITS, _INT)
-        if lenient:
-            to(state, "" if integer else ".", _POINT)
-        else:
-            to(state, "0", _ZERO)
-    to(_INT, _DIGITS, _INT)
-    if lenient:
-        to(_INT, "_", _UNDER)
-        to(_UNDER, _DIGITS, _INT)
-        to(_DOT, _BLANKS, _TAIL)
-        to(_DOT, "eE", _E)
-        to(_ZDOT, _BLANKS, _TAIL)
-        to(_ZDOT, "eE", _E)
-    for state in (_INT, _ZERO):
-        to(state, ".", point)
-        to(state, "eE", _E)
-        to(state, _BLANKS, _TAIL)
-    to(_POINT, _DIGITS, _FRAC)
-    to(_DOT, _DIGITS, _FRAC)
-    to(_FRAC, _DIGITS, _FRAC)
-    to(_ZDOT, "0", _ZFRAC)
-    to(_ZFRAC, "0", _ZFRAC)
-    for state in (_FRAC, _ZFRAC):
-        to(state, "eE", _E)
-        to(state, _BLANKS, _TAIL)
-    to(_E, _DIGITS, _EXP)
-    to(_E, "+" if integer else "+-", _ESIGN)
-    to(_ESIGN, _DIGITS, _EXP)
-    to(_EXP, _DIGITS, _EXP)
-    to(_EXP, _BLANKS, _TAIL)
-    to(_TAIL, _BLANKS, _TAIL)
-    return table
-
-
-_NUMBERS = {
-    (lenient, integer): _automaton(lenient, integer) for lenient in (False, True) for integer in (False, True)
-}
-_LENIENT_ENDS = _ENDS | {_DOT, _ZDOT}
-_JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
-_PARTS = re.compile(r"([+-]?)([0-9_]*)(?:\.([0-9]*))?(?:[eE]([+-]?[0-9]+))?")
-
-
-def number_json(text: str, integer: bool) -> str | None:
-    """The JSON text of a number, its spelling kept where it is JSON; None where that would not be finite, not be
-    readable, or not be an integer though it must.
-
-    Args:
-        text: what the number automaton accepted, without blanks.
-        integer: whether only integers are allowed.
-    """
-    if len(text) > _MAX_NUMBER:
-        return None
-    match = _PARTS.fullmatch(text)
-    if match is None:
-        return None
-    sign, whole, fraction, exponent = match.groups()
-    sign = "-" if sign == "-" else ""
-    whole = whole.replace("_", "").lstrip("0") or "0"
-    if integer:
-        if (fraction or "").strip("0"):
-            return None
-        shift = int(exponent[:9]) if exponent else 0
-        if whole == "0":
-            return "0" if fraction or exponent else f"{sign}0"
-        if not 0 <= shift <= _MAX_SHIFT:
-            return None
-        return f"{sign}{whole}{'0' * shift}"
-    if exponent is not None or fraction is not None:
-        try:
-            if abs(float(text.replace("_", ""))) == float("inf"):
-                return None
-        except ValueError:
-            return None
-    if _JSON_NUMBER.fullmatch(text):
-        return text
-    out = sign + whole
-    if fraction is not None:
-        out += f".{fraction or '0'}"
-    return out if exponent is None else f"{out}e{exponent}"
-
-
 # -- JSON beside strings --------------------------------------------------------------------------------
 
-_VALUE, _FIRST_ITEM, _FIRST_KEY, _KEY, _COLON, _AFTER, _STRING, _ESCAPE, _HEX, _WORD, _NUMBER, _DONE = range(
-    12
+_VALUE, _ITEM, _FIRST_KEY, _KEY, _COLON, _STRING, _DONE = (
+    "value",
+    "item",
+    "first key",
+    "key",
+    ":",
+    "string",
+    "done",
 )
+_AFTER = {"{": "after a member", "[": "after an item"}
+_OPENS, _CLOSES, _QUOTE = (
+    "opens",
+    "closes",
+    "quote",
+)  # what a character does, where it does not lead to one state
 _RUNS = {'"': re.compile(r'[^"\\\x00-\x1f]*'), "'": re.compile(r"[^'\\\x00-\x1f]*")}
 _BLANK_RUN = re.compile(r"[ \t\r\n]*")
 _WORDS = ("true", "false", "null", "True", "False", "None")
-_STRICT = _NUMBERS[False, False]
+
+
+def _json_steps() -> dict[str, dict[str, str]]:
+    """For each state where each character leads. A state within a word is what was read of the word."""
+    steps: dict[str, dict[str, str]] = {}
+
+    def to(state: str, characters: str, target: str) -> None:
+        steps.setdefault(state, {}).update(dict.fromkeys(characters, target))
+
+    for state in (_VALUE, _ITEM):
+        to(state, "{[", _OPENS)
+        to(state, "\"'", _QUOTE)
+        to(state, "-", "sign")
+        to(state, "123456789", "digits")
+        to(state, "0", "zero")
+        for word in _WORDS:
+            to(state, word[0], word[0])
+    for word in _WORDS:
+        for i in range(1, len(word)):
+            to(word[:i], word[i], word[: i + 1])
+    to(_ITEM, "]", _CLOSES)
+    to(_KEY, "\"'", _QUOTE)
+    to(_FIRST_KEY, "\"'", _QUOTE)
+    to(_FIRST_KEY, "}", _CLOSES)
+    to(_COLON, ":", _VALUE)
+    to(_AFTER["{"], ",", _KEY)
+    to(_AFTER["{"], "}", _CLOSES)
+    to(_AFTER["["], ",", _VALUE)
+    to(_AFTER["["], "]", _CLOSES)
+    to("escape", '"\\/bfnrt', _STRING)
+    to("escape", "u", "u")
+    for state, target in zip(("u", "u1", "u2", "u3"), ("u1", "u2", "u3", _STRING), strict=True):
+        to(state, "0123456789abcdefABCDEF", target)
+    to("sign", "123456789", "digits")
+    to("sign", "0", "zero")
+    for state, target in {
+        "digits": "digits", "point": "fraction", "fraction": "fraction",
+        "e": "exponent", "e sign": "exponent", "exponent": "exponent",
+    }.items():  # fmt: skip
+        to(state, "0123456789", target)
+    for state in ("zero", "digits"):
+        to(state, ".", "point")
+    for state in ("zero", "digits", "fraction"):
+        to(state, "eE", "e")
+    to("e", "+-", "e sign")
+    return steps
+
+
+_STEPS = _json_steps()
+_WHOLE = {*_WORDS, "zero", "digits", "fraction", "exponent"}
+_BETWEEN = {_VALUE, _ITEM, _FIRST_KEY, _KEY, _COLON, *_AFTER.values(), _DONE}
 
 
 class _JsonPrefix:
     """Whether the characters so far begin one JSON value, or one as Python's `repr` writes it (single quotes,
     `True`, `None`). Sees each character once; holds nothing but its stack."""
 
-    __slots__ = ("is_key", "max_depth", "number", "pending", "python", "quote", "rest", "stack", "state")
+    __slots__ = ("is_key", "max_depth", "python", "quote", "stack", "state")
 
     def __init__(self, max_depth: int) -> None:
         self.max_depth = max_depth
@@ -178,9 +140,6 @@ class _JsonPrefix:
         self.stack: list[str] = []
         self.quote = '"'
         self.is_key = False  # of the string that is being read
-        self.pending = 0  # hex digits still to come
-        self.number = _START
-        self.rest: tuple[str, ...] = ()  # what may follow of a word
         self.python = False  # something that only Python writes was there
 
     @property
@@ -191,118 +150,53 @@ class _JsonPrefix:
     def feed(self, text: str) -> bool:
         """Take more text; False if no value begins like this."""
         pos = 0
-        end = len(text)
-        while pos < end:
+        while pos < len(text):
             state = self.state
             if state == _STRING:
-                match = _RUNS[self.quote].match(text, pos)
-                assert match is not None
-                pos = match.end()
-                if pos < end:
+                pos = past(_RUNS[self.quote], text, pos)
+                if pos < len(text):
                     ch = text[pos]
                     pos += 1
                     if ch == self.quote:
                         self.state = _COLON if self.is_key else self._after()
                     elif ch == "\\":
-                        self.state = _ESCAPE
+                        self.state = "escape"
                     else:
                         return False  # a raw control character
                 continue
+            if state in _BETWEEN:
+                pos = past(_BLANK_RUN, text, pos)
+                if pos == len(text):
+                    break
             ch = text[pos]
-            if state == _NUMBER:
-                target = _STRICT.get((self.number, ch))
-                if target is not None and target != _TAIL:
-                    self.number = target
-                    pos += 1
-                elif self.number in _ENDS:
+            target = _STEPS.get(state, {}).get(ch)
+            if target is None:
+                if state in _WHOLE:
                     self.state = self._after()
-                else:
+                    continue
+                if state != "escape" or ch != "'" or self.quote != "'":
                     return False
-                continue
-            if state == _WORD:
-                rest = tuple(word[1:] for word in self.rest if word[:1] == ch)
-                if rest:
-                    self.rest = rest
-                    pos += 1
-                elif "" in self.rest:
-                    self.state = self._after()
-                else:
-                    return False
-                continue
-            if ch in _BLANKS and state not in (_ESCAPE, _HEX):
-                match = _BLANK_RUN.match(text, pos)
-                assert match is not None
-                pos = match.end()
-                continue
-            if not self._step(state, ch):
-                return False
+                target = _STRING
             pos += 1
+            if target == _OPENS:
+                self.stack.append(ch)
+                target = _FIRST_KEY if ch == "{" else _ITEM
+                if len(self.stack) > self.max_depth:
+                    return False
+            elif target == _CLOSES:
+                self.stack.pop()
+                target = self._after()
+            elif target == _QUOTE:
+                self.quote = ch
+                self.is_key = state in (_KEY, _FIRST_KEY)
+                target = _STRING
+            if state in _BETWEEN and ch in "TFN'":
+                self.python = True
+            self.state = target
         return True
 
-    def _after(self) -> int:
-        return _AFTER if self.stack else _DONE
-
-    def _step(self, state: int, ch: str) -> bool:
-        """One character outside of runs."""
-        if state == _ESCAPE:
-            self.state = _STRING
-            if ch == "u":
-                self.pending = 4
-                self.state = _HEX
-            return ch in '"\\/bfnrtu' or (ch == "'" and self.quote == "'")
-        if state == _HEX:
-            self.pending -= 1
-            if not self.pending:
-                self.state = _STRING
-            return ch in "0123456789abcdefABCDEF"
-        if state in (_VALUE, _FIRST_ITEM):
-            if ch == "]" and state == _FIRST_ITEM:
-                return self._close()
-            return self._begin(ch)
-        if state in (_KEY, _FIRST_KEY):
-            if ch == "}" and state == _FIRST_KEY:
-                return self._close()
-            return self._begin_string(ch, True)
-        if state == _COLON:
-            self.state = _VALUE
-            return ch == ":"
-        if state == _AFTER:
-            opener = self.stack[-1]
-            if ch == ",":
-                self.state = _KEY if opener == "{" else _VALUE
-                return True
-            return ch == ("}" if opener == "{" else "]") and self._close()
-        return False  # something behind the value
-
-    def _begin(self, ch: str) -> bool:
-        """The first character of a value."""
-        if ch in "{[":
-            self.stack.append(ch)
-            self.state = _FIRST_KEY if ch == "{" else _FIRST_ITEM
-            return len(self.stack) <= self.max_depth
-        number = _STRICT.get((_START, ch))
-        if number is not None:
-            self.number = number
-            self.state = _NUMBER
-            return True
-        self.rest = tuple(word[1:] for word in _WORDS if word[0] == ch)
-        if self.rest:
-            self.python = self.python or ch in "TFN"
-            self.state = _WORD
-            return True
-        return self._begin_string(ch, False)
-
-    def _begin_string(self, ch: str, is_key: bool) -> bool:
-        self.quote = ch
-        self.is_key = is_key
-        self.python = self.python or ch == "'"
-        self.state = _STRING
-        return ch in "\"'"
-
-    def _close(self) -> bool:
-        self.stack.pop()
-        self.state = self._after()
-        return True
+    def _after(self) -> str:
+        return _AFTER[self.stack[-1]] if self.stack else _DONE
 
 
 # -- the value ----------------------------------------------------------------------------------------
@@ -351,29 +245,10 @@ class TextValue:
     """
 
     __slots__ = (
-        "_at",
-        "_end",
-        "_given",
-        "_held",
-        "_json",
-        "_number",
-        "_number_length",
-        "_pieces",
-        "_plain",
-        "_reader",
-        "_rest",
-        "_schema",
-        "_started",
-        "_table",
-        "_told_junk",
-        "_word",
-        "_word_ended",
-        "base",
-        "max_depth",
-        "max_held",
-        "out",
-        "streaming",
-    )
+        "_at", "_core", "_end", "_ended", "_given", "_held", "_json", "_may_be_word", "_numbers", "_pieces", "_plain",
+        "_reader", "_rest", "_schema", "_started", "_told_junk",
+        "base", "max_depth", "max_held", "out", "streaming",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -399,12 +274,10 @@ class TextValue:
         self._at = -1  # where the value begins
         self._given = False  # any JSON text was given out
         self._started = False  # a character that is no blank was seen
-        # Recognisers; None: can no longer be one.
-        self._number: int | None = None
-        self._number_length = 0
-        self._table: dict[tuple[int, str], int] = {}
-        self._word: str | None = None
-        self._word_ended = False
+        self._core = ""  # the text so far, while it may be a number or a word
+        self._ended = False  # blanks stand behind it
+        self._numbers: tuple[re.Pattern[str], re.Pattern[str]] | None = None  # None: it can be none any more
+        self._may_be_word = False
         self._json: _JsonPrefix | None = None
         self._reader: JsonReader | None = None
         self._end: _End | None = None
@@ -541,52 +414,29 @@ class TextValue:
             self._json = _JsonPrefix(self.max_depth)
         else:
             if schema.integer or schema.number:
-                self._table = _NUMBERS[not schema.may_be_string, not schema.number]
-                self._number = _START
-            if schema.words or schema.folded_words:
-                self._word = ""
+                self._numbers = number_patterns(not schema.may_be_string, not schema.number)
+            self._may_be_word = True
         return False
 
     def _recognise(self, text: str) -> bool:
         """Whether the value may still be something else than a string, now that `text` came."""
         if self._json is not None:
             return self._json.feed(text)
-        if self._number is not None:
-            self._number = self._advance_number(self._number, text)
-        if self._word is not None:
-            self._word = self._advance_word(self._word, text)
-        return self._number is not None or self._word is not None
-
-    def _advance_number(self, state: int, text: str) -> int | None:
-        if state == _TAIL:
-            return None if text.strip(_BLANKS) else _TAIL
         core = text.rstrip(_BLANKS)
-        self._number_length += len(core)
-        if self._number_length > _MAX_NUMBER:
-            return None
-        table = self._table
-        for ch in core:
-            target = table.get((state, ch))
-            if target is None:
-                return None
-            state = target
-        return table.get((state, " ")) if len(core) < len(text) else state
-
-    def _advance_word(self, word: str, text: str) -> str | None:
-        schema = self._schema
-        assert schema is not None
-        core = text.rstrip(_BLANKS)
-        if self._word_ended:
-            return None if core else word
-        word += core
-        fits = [spelled for spelled, _ in schema.words if spelled.startswith(word)]
-        if schema.folded_words and word.isascii():
-            lowered = word.lower()
-            fits += [spelled for spelled, _ in schema.folded_words if spelled.startswith(lowered)]
-        if len(core) < len(text):
-            self._word_ended = True
-            fits = [spelled for spelled in fits if len(spelled) == len(word)]
-        return word if fits else None
+        if self._ended:
+            return not core
+        self._core += core
+        self._ended = len(core) < len(text)
+        if self._numbers is not None:
+            whole, begun = self._numbers
+            pattern = whole if self._ended else begun
+            if len(self._core) > MAX_NUMBER or not pattern.fullmatch(self._core):
+                self._numbers = None
+        if self._may_be_word:
+            assert self._schema is not None
+            fits = self._schema.words_from(self._core)
+            self._may_be_word = any(not self._ended or len(word) == len(self._core) for word, _ in fits)
+        return self._numbers is not None or self._may_be_word
 
     def _scalar(self) -> list[str | Diagnostic] | None:
         """What the held text is, now that it is whole, if it is no string."""
@@ -599,20 +449,15 @@ class TextValue:
             return None
         text = "".join(self._pieces)
         core = text.strip(_BLANKS)
-        if self._word is not None:
-            for spelled, value in schema.words:
-                if spelled == core:
-                    return [value]
-            lowered = core.lower()
-            for spelled, value in schema.folded_words:
-                if spelled == lowered:
-                    return [value]
+        for word, value in schema.words_from(core):
+            if len(word) == len(core):
+                return [value]
         if text in schema.strings or core in schema.strings:
             return None
-        if self._number is not None:
-            ends = _ENDS if schema.may_be_string else _LENIENT_ENDS
-            number = number_json(core, not schema.number) if self._number in ends else None
-            return None if number is None else [number]
+        if self._numbers is not None:
+            read = number if schema.number else integer
+            value_json = read(core) if self._numbers[0].fullmatch(core) else None
+            return None if value_json is None else [value_json]
         if self._json is not None and self._json.complete:
             if self._json.python:
                 return self._mended(core, text.index(core[0]))
@@ -642,7 +487,7 @@ class TextValue:
         self._pieces.clear()
         self._held = 0
         self._json = None
-        self._number = self._word = None
+        self._core = ""
         self.streaming = self._given = True
         self.out.append('"' + escape(text))
 
