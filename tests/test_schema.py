@@ -235,7 +235,7 @@ def test_unknown_keys() -> None:
     assert tool.param("n_" + "x" * 5000).types == ("boolean",)  # type: ignore[union-attr]
     for i in range(1000):
         assert tool.param(f"k{i}") is not None
-    assert len(tool._cache) < 300
+    assert len(tool._found) < 300
 
 
 def test_they_are_values() -> None:

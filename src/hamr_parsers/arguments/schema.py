@@ -16,57 +16,62 @@ A tool is folded key by key, when a key is asked for: a set of hundreds of tools
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import reduce
+from typing import Any, NamedTuple, Self
 from urllib.parse import unquote
 
 __all__ = ["ParamSchema", "ToolSchema"]
 
-_ALL = frozenset({"string", "integer", "number", "boolean", "null", "object", "array"})
+_NOT_STRINGS = ("null", "integer", "number", "boolean", "object", "array")
+
+
+def _by_word(lists: dict[str, str]) -> dict[str, str]:
+    return {word: kind for kind, words in lists.items() for word in words.split()}
+
 
 # What people write where JSON Schema wants a type name: Python, SQL, protobuf and OpenAPI habits.
-_ALIASES: dict[str, str] = {}
-for _type, _words in {
-    "string": "string str text char varchar character enum date datetime date-time time uuid uri url email bytes "
-    "binary password path pathlib.path",
-    "integer": "integer int long short int8 int16 int32 int64 uint uint8 uint16 uint32 uint64 bigint smallint",
-    "number": "number num numeric float double decimal real float32 float64",
-    "boolean": "boolean bool",
-    "null": "null none nonetype nil",
-    "object": "object dict dictionary map mapping record struct hash typing.dict",
-    "array": "array list tuple set sequence frozenset iterable typing.list",
-}.items():
-    for _word in _words.split():
-        _ALIASES[_word] = _type
+_ALIASES = _by_word(
+    {
+        "string": "string str text char varchar character enum date datetime date-time time uuid uri url email bytes "
+        "binary password path pathlib.path",
+        "integer": "integer int long short int8 int16 int32 int64 uint uint8 uint16 uint32 uint64 bigint smallint",
+        "number": "number num numeric float double decimal real float32 float64",
+        "boolean": "boolean bool",
+        "null": "null none nonetype nil",
+        "object": "object dict dictionary map mapping record struct hash typing.dict",
+        "array": "array list tuple set sequence frozenset iterable typing.list",
+    }
+)
 
 # A schema without `type` still shows its type by the keywords that only make sense for one.
-_HINTS: dict[str, str] = {
-    "properties": "object",
-    "additionalProperties": "object",
-    "patternProperties": "object",
-    "propertyNames": "object",
-    "required": "object",
-    "items": "array",
-    "prefixItems": "array",
-    "minItems": "array",
-    "maxItems": "array",
-    "uniqueItems": "array",
-    "minLength": "string",
-    "maxLength": "string",
-    "pattern": "string",
-    "minimum": "number",
-    "maximum": "number",
-    "exclusiveMinimum": "number",
-    "exclusiveMaximum": "number",
-    "multipleOf": "number",
-}
+_HINTS = _by_word(
+    {
+        "object": "properties additionalProperties patternProperties propertyNames required",
+        "array": "items prefixItems minItems maxItems uniqueItems",
+        "string": "minLength maxLength pattern",
+        "number": "minimum maximum exclusiveMinimum exclusiveMaximum multipleOf",
+    }
+)
 
 _MAX_NESTING = 100  # of schemas within schemas that bear on one parameter's type; beyond it they say nothing
 _MAX_KEY = 256  # longer keys are not tried against patternProperties
 _MAX_CACHE = 256  # unknown keys remembered per tool
 
 
-class ParamSchema:
+class _Shared:
+    """What never changes: copies of a parser share it."""
+
+    __slots__ = ()
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+
+class ParamSchema(_Shared):
     """The types that one parameter's value may take.
 
     Attributes:
@@ -80,21 +85,15 @@ class ParamSchema:
     """
 
     __slots__ = (
-        "array",
-        "boolean",
-        "exact",
-        "folded_words",
-        "integer",
-        "literals",
-        "may_be_string",
-        "null",
-        "number",
-        "object",
-        "only_string",
-        "quoted",
-        "strings",
-        "words",
-    )
+        "array", "boolean", "exact", "folded_words", "integer", "literals", "may_be_string", "null", "number", "object",
+        "only_string", "quoted", "strings", "words",
+    )  # fmt: skip
+    null: bool
+    integer: bool
+    number: bool
+    boolean: bool
+    object: bool
+    array: bool
 
     def __init__(
         self,
@@ -107,32 +106,26 @@ class ParamSchema:
     ) -> None:
         kinds = frozenset(types)
         self.may_be_string = "string" in kinds
-        self.number = "number" in kinds
-        self.integer = "integer" in kinds
-        self.boolean = "boolean" in kinds
-        self.null = "null" in kinds
-        self.object = "object" in kinds
-        self.array = "array" in kinds
+        for kind in _NOT_STRINGS:
+            setattr(self, kind, kind in kinds)
         self.literals = tuple(literals)
         self.strings = frozenset(strings) if self.may_be_string and kinds != {"string"} else frozenset()
         self.quoted = quoted
         self.exact = exact
         self.only_string = kinds == {"string"} and not self.literals
+        # Words that stand for a scalar, as pairs of the text and its JSON: as written, and in any case.
         words = list(self.literals)
         folded: list[tuple[str, str]] = []
-        if self.null:
-            if self.may_be_string or exact:
-                words += [("null", "null"), ("None", "null")]
-            else:
-                folded += [("null", "null"), ("none", "null")]
-        if self.boolean:
-            if exact:
-                words += [("true", "true"), ("True", "true"), ("false", "false"), ("False", "false")]
-            else:
-                folded += [("true", "true"), ("false", "false")]
-            if not (self.integer or self.number or self.may_be_string):
-                words += [("1", "true"), ("0", "false")]
-        # Words that stand for a scalar: as written, and in any case. (text, JSON)
+        if self.null and (self.may_be_string or exact):
+            words += [("null", "null"), ("None", "null")]
+        elif self.null:
+            folded += [("null", "null"), ("none", "null")]
+        if self.boolean and exact:
+            words += [("true", "true"), ("True", "true"), ("false", "false"), ("False", "false")]
+        elif self.boolean:
+            folded += [("true", "true"), ("false", "false")]
+        if self.boolean and not (self.integer or self.number or self.may_be_string):
+            words += [("1", "true"), ("0", "false")]
         self.words = tuple(words)
         self.folded_words = tuple(folded)
 
@@ -151,11 +144,10 @@ class ParamSchema:
     @property
     def types(self) -> tuple[str, ...]:
         """The JSON type names that are allowed, in the order in which they are tried."""
-        names = ("null", "integer", "number", "boolean", "object", "array")
-        found = [name for name in names if getattr(self, name)]
+        found = [kind for kind in _NOT_STRINGS if getattr(self, kind)]
         return (*found, "string") if self.may_be_string else tuple(found)
 
-    def __eq__(self, other: object) -> bool:
+    def __eq__(self, other: Any) -> bool:
         return isinstance(other, ParamSchema) and self._state() == other._state()
 
     def __hash__(self) -> int:
@@ -170,56 +162,29 @@ class ParamSchema:
             parts.append("literals=" + ",".join(text for text, _ in self.literals))
         return f"ParamSchema({'; '.join(parts)})"
 
-    def __copy__(self) -> ParamSchema:
-        return self
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> ParamSchema:
-        return self
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild_param, (self.types, self.literals, tuple(self.strings), self.quoted, self.exact))
-
-
-def _rebuild_param(
-    types: tuple[str, ...],
-    literals: tuple[tuple[str, str], ...],
-    strings: tuple[str, ...],
-    quoted: bool,
-    exact: bool,
-) -> ParamSchema:
-    return ParamSchema(types, literals, strings, quoted=quoted, exact=exact)
-
-
-class _Types:
+class _Types(NamedTuple):
     """A folded schema on its way: `kinds` None means anything, `values` the enumerated values beside free types."""
 
-    __slots__ = ("kinds", "values")
-
-    def __init__(self, kinds: frozenset[str] | None, values: tuple[Any, ...] = ()) -> None:
-        self.kinds = kinds
-        self.values = values
+    kinds: frozenset[str] | None
+    values: tuple[Any, ...] = ()
 
 
 _ANY = _Types(None)
 _NOTHING = _Types(frozenset())
 
 
+# In this order: a bool is an int as well.
+_KINDS: tuple[tuple[type, str], ...] = (
+    (bool, "boolean"), (int, "integer"), (float, "number"), (str, "string"),
+    (Mapping, "object"), (list, "array"), (tuple, "array"), (type(None), "null"),
+)  # fmt: skip
+
+
 def _kind_of(value: Any) -> str | None:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int):
+    if isinstance(value, float) and value.is_integer():
         return "integer"
-    if isinstance(value, float):
-        return "integer" if value.is_integer() else "number"
-    if isinstance(value, str):
-        return "string"
-    if isinstance(value, Mapping):
-        return "object"
-    if isinstance(value, list | tuple):
-        return "array"
-    return None
+    return next((kind for kind_of, kind in _KINDS if isinstance(value, kind_of)), None)
 
 
 def _covers(kinds: frozenset[str], kind: str) -> bool:
@@ -265,18 +230,11 @@ def _type_word(word: str) -> frozenset[str] | None:
     if known is not None:
         return frozenset({known})
     if "|" in word and "[" not in word:
-        found: frozenset[str] = frozenset()
-        for part in word.split("|"):
-            kinds = _type_word(part) if "|" not in part else None
-            if kinds is None:
-                return None
-            found |= kinds
-        return found
-    head, bracket, rest = word.partition("[")
+        parts = [_type_word(part) for part in word.split("|")]
+        return None if None in parts else frozenset(kind for kinds in parts if kinds for kind in kinds)
+    head, bracket, rest = word.partition("[" if "[" in word else "<")
     if not bracket:
-        head, bracket, rest = word.partition("<")
-        if not bracket:
-            return None
+        return None
     head = head.removeprefix("typing.")
     if head == "optional" and len(rest) < 200:
         inner = _type_word(rest[:-1])
@@ -285,7 +243,17 @@ def _type_word(word: str) -> frozenset[str] | None:
     return None if known is None else frozenset({known})
 
 
-class ToolSchema:
+def _list_in(node: Mapping[str, Any], word: str) -> Sequence[Any]:
+    found = node.get(word)
+    return found if isinstance(found, list | tuple) else ()
+
+
+def _mapping_in(node: Mapping[str, Any], word: str) -> Mapping[Any, Any]:
+    found = node.get(word)
+    return found if isinstance(found, Mapping) else {}
+
+
+class ToolSchema(_Shared):
     """The parameters of one tool.
 
     Args:
@@ -294,16 +262,7 @@ class ToolSchema:
         description: what the tool does, for `ToolSet.definitions()`.
     """
 
-    __slots__ = (
-        "_below",
-        "_cache",
-        "_patterns",
-        "_properties",
-        "_unknown",
-        "description",
-        "name",
-        "parameters",
-    )
+    __slots__ = ("_found", "_patterns", "_properties", "description", "name", "parameters")
 
     def __init__(
         self, name: str, parameters: Mapping[str, Any] | None = None, description: str | None = None
@@ -312,10 +271,8 @@ class ToolSchema:
         self.parameters = parameters
         self.description = description
         self._properties: dict[str, list[Any]] | None = None
-        self._cache: dict[str, ParamSchema | None] = {}
-        self._unknown = 0
         self._patterns: list[tuple[Any, Any]] | None = None
-        self._below: dict[tuple[str, ...], tuple[list[Any], ParamSchema | None]] = {}
+        self._found: dict[tuple[str, ...], tuple[list[Any], ParamSchema | None]] = {}
 
     # -- what the readers ask ---------------------------------------------------------------------------------
 
@@ -335,9 +292,7 @@ class ToolSchema:
         """The keys that must be given."""
         found: dict[str, None] = {}
         for node in self._layers(conditional=False):
-            names = node.get("required")
-            if isinstance(names, list | tuple):
-                found.update((name, None) for name in names if isinstance(name, str))
+            found.update((name, None) for name in _list_in(node, "required") if isinstance(name, str))
         if not found:  # draft 3, and a common slip: `"required": true` inside the property
             for key, schemas in self._members().items():
                 if any(isinstance(s, Mapping) and s.get("required") is True for s in schemas):
@@ -346,22 +301,7 @@ class ToolSchema:
 
     def param(self, key: str) -> ParamSchema | None:
         """The types of the value of `key`; None if the schema does not know the key or says nothing of its type."""
-        try:
-            return self._cache[key]
-        except KeyError:
-            pass
-        schemas = self._members().get(key)
-        known = schemas is not None
-        if schemas is None:
-            schemas = self._by_pattern(key)
-        found = _compile(_union(self._fold(s, frozenset(), 0) for s in schemas)) if schemas else None
-        if not known:
-            # Models invent keys without end; only so many are remembered.
-            if self._unknown >= _MAX_CACHE:
-                return found
-            self._unknown += 1
-        self._cache[key] = found
-        return found
+        return self.at((key,))
 
     def at(self, path: tuple[str, ...]) -> ParamSchema | None:
         """The types of a nested member; None if the schema does not know it or says nothing of its type.
@@ -369,35 +309,34 @@ class ToolSchema:
         Args:
             path: the keys that lead to it from the arguments object. Where an array stands, any key leads to its items.
         """
-        if len(path) == 1:
-            return self.param(path[0])
-        return self._at(path)[1]
+        known = self._found.get(path)
+        if known is not None:
+            return known[1]
+        schemas: list[Any] | None = None  # None: nothing but the arguments
+        param = None
+        for end in range(1, len(path) + 1):
+            known = self._found.get(path[:end])
+            if known is None:
+                known = self._look_up(path[end - 1], schemas)
+                # Models invent keys without end; only so many are remembered.
+                if len(self._found) < _MAX_CACHE or (end == 1 and path[0] in self._members()):
+                    self._found[path[:end]] = known
+            schemas, param = known
+        return param
 
-    def _at(self, path: tuple[str, ...]) -> tuple[list[Any], ParamSchema | None]:
-        """The schemas that speak of a member, and what they fold to."""
-        known = len(path)
-        while known and path[:known] not in self._below:
-            known -= 1
-        found: tuple[list[Any], ParamSchema | None] = ([self.parameters], None)
-        if known:
-            found = self._below[path[:known]]
-        for end in range(known, len(path)):
-            key = path[end]
-            schemas = (
-                self._member_of(found[0], key) if end else self._members().get(key) or self._by_pattern(key)
-            )
-            found = (
-                schemas,
-                _compile(_union(self._fold(s, frozenset(), 0) for s in schemas)) if schemas else None,
-            )
-            if len(self._below) < _MAX_CACHE:
-                self._below[path[: end + 1]] = found
-        return found
+    def _look_up(self, key: str, above: list[Any] | None) -> tuple[list[Any], ParamSchema | None]:
+        """The schemas that speak of a member of what `above` describe (None: the arguments), and what they fold to."""
+        if above is None:
+            schemas = self._members().get(key) or self._by_pattern(key)
+        else:
+            schemas = self._member_of(above, key)
+        folded = _union(_Folding(self._resolve).fold(schema) for schema in schemas) if schemas else _ANY
+        return schemas, _compile(folded)
 
     def _member_of(self, schemas: list[Any], key: str) -> list[Any]:
         """The schemas of a member of what `schemas` describe: a property, else an array's items."""
         layers = self._layers(schemas)
-        found = [p[key] for n in layers if isinstance(p := n.get("properties"), Mapping) and key in p]
+        found = [p[key] for p in (_mapping_in(node, "properties") for node in layers) if key in p]
         if found:
             return found
         for node in layers:
@@ -413,10 +352,8 @@ class ToolSchema:
         if self._properties is None:
             found: dict[str, list[Any]] = {}
             for node in self._layers():
-                properties = node.get("properties")
-                if isinstance(properties, Mapping):
-                    for key, schema in properties.items():
-                        found.setdefault(str(key), []).append(schema)
+                for key, schema in _mapping_in(node, "properties").items():
+                    found.setdefault(str(key), []).append(schema)
             root = self.parameters
             if not found and isinstance(root, Mapping) and _is_bare_properties(root):
                 found = {str(key): [schema] for key, schema in root.items()}
@@ -437,19 +374,13 @@ class ToolSchema:
                 continue
             seen.add(id(node))
             found.append(node)
-            below: list[Any] = []
             ref = node.get("$ref")
-            if isinstance(ref, str):
-                below.append(self._resolve(ref))
-            for word in ("allOf", "anyOf", "oneOf") if conditional else ("allOf",):
-                members = node.get(word)
-                if isinstance(members, list | tuple):
-                    below.extend(members)
+            below: list[Any] = [self._resolve(ref)] if isinstance(ref, str) else []
+            below += _list_in(node, "allOf")
             if conditional:
-                below.extend(node.get(word) for word in ("if", "then", "else"))
-                dependent = node.get("dependentSchemas")
-                if isinstance(dependent, Mapping):
-                    below.extend(dependent.values())
+                below += [*_list_in(node, "anyOf"), *_list_in(node, "oneOf")]
+                below += [node.get(word) for word in ("if", "then", "else")]
+                below += _mapping_in(node, "dependentSchemas").values()
             todo.extend(reversed(below))
         return found
 
@@ -494,94 +425,19 @@ class ToolSchema:
         if pointer.startswith("/"):
             node: Any = root
             for part in unquote(pointer[1:]).split("/"):
-                part = part.replace("~1", "/").replace("~0", "~")
-                if isinstance(node, Mapping) and part in node:
-                    node = node[part]
-                elif (
-                    isinstance(node, list | tuple)
-                    and part.isascii()
-                    and part.isdigit()
-                    and int(part[:9]) < len(node)
-                ):
-                    node = node[int(part[:9])]
-                else:
-                    node = None
-                    break
+                node = _part_of(node, part.replace("~1", "/").replace("~0", "~"))
             if node is not None:
                 return node
         # "#name" anchors, and references into a document from which the definitions were lifted
         name = pointer.rpartition("/")[2]
         for word in ("$defs", "definitions"):
-            definitions = root.get(word)
-            if isinstance(definitions, Mapping):
-                if name in definitions:
-                    return definitions[name]
-                for schema in definitions.values():
-                    if isinstance(schema, Mapping) and schema.get("$anchor") == name:
-                        return schema
+            definitions = _mapping_in(root, word)
+            if name in definitions:
+                return definitions[name]
+            for schema in definitions.values():
+                if isinstance(schema, Mapping) and schema.get("$anchor") == name:
+                    return schema
         return None
-
-    def _fold(
-        self, node: Any, refs: frozenset[str], depth: int, memo: dict[str, _Types] | None = None
-    ) -> _Types:
-        if isinstance(node, str):  # {"city": "string"}
-            return _Types(_type_word(node))
-        if not isinstance(node, Mapping) or depth > _MAX_NESTING:
-            return _ANY
-        if memo is None:
-            memo = {}
-        result = _ANY
-        kinds = self._named_types(node.get("type"), refs, depth, memo)
-        if kinds.kinds is not None:
-            result = kinds
-        enumerated = node.get("enum")
-        values: list[Any] | None = None
-        if "const" in node:
-            values = [node["const"]]
-        elif isinstance(enumerated, list | tuple) and enumerated:
-            values = list(enumerated)
-        if values is not None:
-            values = [value for value in values if _kind_of(value) is not None]
-            if values:
-                result = _intersection(result, _Types(frozenset(), tuple(values)))
-        ref = node.get("$ref", node.get("$dynamicRef"))
-        if isinstance(ref, str):
-            result = _intersection(result, self._fold_ref(ref, refs, depth, memo))
-        for word in ("anyOf", "oneOf"):
-            members = node.get(word)
-            if isinstance(members, list | tuple) and members:
-                result = _intersection(
-                    result, _union([self._fold(m, refs, depth + 1, memo) for m in members])
-                )
-        members = node.get("allOf")
-        if isinstance(members, list | tuple):
-            for member in members:
-                result = _intersection(result, self._fold(member, refs, depth + 1, memo))
-        if result.kinds is None:
-            for word, kind in _HINTS.items():
-                if word in node and not (word == "required" and isinstance(node[word], bool)):
-                    result = _Types(frozenset({kind}))
-                    break
-        if result.kinds is not None and (node.get("nullable") is True or node.get("x-nullable") is True):
-            result = _Types(result.kinds | {"null"}, result.values)
-        return result
-
-    def _fold_ref(self, ref: str, refs: frozenset[str], depth: int, memo: dict[str, _Types]) -> _Types:
-        if ref in refs:
-            return _NOTHING  # led back to itself: adds nothing to the union that it stands in
-        if ref not in memo:
-            target = self._resolve(ref)
-            memo[ref] = _ANY if target is None else self._fold(target, refs | {ref}, depth + 1, memo)
-        return memo[ref]
-
-    def _named_types(self, names: Any, refs: frozenset[str], depth: int, memo: dict[str, _Types]) -> _Types:
-        if isinstance(names, str):
-            return _Types(_type_word(names))
-        if isinstance(names, Mapping):  # {"type": {"type": "string"}}
-            return self._fold(names, refs, depth + 1, memo)
-        if isinstance(names, list | tuple) and names:
-            return _union([self._named_types(name, refs, depth + 1, memo) for name in names[:50]])
-        return _ANY
 
     # -- a value ----------------------------------------------------------------------------------------------------
 
@@ -597,14 +453,76 @@ class ToolSchema:
 
     __hash__ = None  # type: ignore[assignment]  # holds a dict
 
-    def __copy__(self) -> ToolSchema:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> ToolSchema:
-        return self
-
     def __reduce__(self) -> tuple[Any, ...]:
         return (ToolSchema, (self.name, self.parameters, self.description))
+
+
+class _Folding:
+    """The folding of one schema; `resolve` follows a reference."""
+
+    __slots__ = ("depth", "folded", "open", "resolve")
+
+    def __init__(self, resolve: Callable[[str], Any]) -> None:
+        self.resolve = resolve
+        self.depth = 0
+        self.open: set[str] = set()  # the references that are being followed
+        self.folded: dict[str, _Types] = {}  # what others have come to
+
+    def fold(self, node: Any) -> _Types:
+        if isinstance(node, str):  # {"city": "string"}
+            return _Types(_type_word(node))
+        if not isinstance(node, Mapping) or self.depth > _MAX_NESTING:
+            return _ANY
+        self.depth += 1
+        result = reduce(_intersection, self._parts(node))
+        self.depth -= 1
+        if result.kinds is None:
+            for word, kind in _HINTS.items():
+                if word in node and not (word == "required" and isinstance(node[word], bool)):
+                    result = _Types(frozenset({kind}))
+                    break
+        if result.kinds is not None and (node.get("nullable") is True or node.get("x-nullable") is True):
+            result = _Types(result.kinds | {"null"}, result.values)
+        return result
+
+    def _parts(self, node: Mapping[str, Any]) -> Iterable[_Types]:
+        """What the keywords say, each for itself."""
+        yield self._named_types(node.get("type"))
+        values = [node["const"]] if "const" in node else _list_in(node, "enum")
+        known = tuple(value for value in values if _kind_of(value) is not None)
+        if known:
+            yield _Types(frozenset(), known)
+        ref = node.get("$ref", node.get("$dynamicRef"))
+        if isinstance(ref, str):
+            yield self._fold_ref(ref)
+        for word in ("anyOf", "oneOf", "allOf"):
+            folded = [self.fold(member) for member in _list_in(node, word)]
+            if folded:
+                yield from folded if word == "allOf" else [_union(folded)]
+
+    def _fold_ref(self, ref: str) -> _Types:
+        if ref in self.open:
+            return _NOTHING  # led back to itself: adds nothing to the union that it stands in
+        if ref not in self.folded:
+            target = self.resolve(ref)
+            self.open.add(ref)
+            self.folded[ref] = _ANY if target is None else self.fold(target)
+            self.open.discard(ref)
+        return self.folded[ref]
+
+    def _named_types(self, names: Any) -> _Types:
+        if isinstance(names, list | tuple) and names:
+            return _union([self._named_types(name) for name in names[:50]])
+        return self.fold(names)  # a name, or a schema in its place
+
+
+def _part_of(node: Any, part: str) -> Any:
+    """A member or an element of a part of a schema; None if it has none of that name."""
+    if isinstance(node, Mapping):
+        return node.get(part)
+    if isinstance(node, list | tuple) and part.isascii() and part.isdigit() and int(part[:9]) < len(node):
+        return node[int(part[:9])]
+    return None
 
 
 def _is_bare_properties(root: Mapping[str, Any]) -> bool:
@@ -617,15 +535,14 @@ def _is_bare_properties(root: Mapping[str, Any]) -> bool:
 def _compile_patterns(layers: list[Mapping[str, Any]]) -> list[tuple[Any, Any]]:
     found: list[tuple[Any, Any]] = []
     for node in layers:
-        patterns = node.get("patternProperties")
-        if isinstance(patterns, Mapping):
+        patterns = _mapping_in(node, "patternProperties")
+        if patterns:
             import regex
-
-            for pattern, schema in patterns.items():
-                try:
-                    found.append((regex.compile(str(pattern)), schema))
-                except regex.error:
-                    continue  # not our dialect of patterns: says nothing
+        for pattern, schema in patterns.items():
+            try:
+                found.append((regex.compile(str(pattern)), schema))
+            except regex.error:
+                continue  # not our dialect of patterns: says nothing
     return found
 
 
@@ -637,22 +554,18 @@ def _compile(types: _Types) -> ParamSchema | None:
     literals: dict[str, str] = {}
     for value in types.values:
         kind = _kind_of(value)
-        if kind is None or _covers(frozenset(kinds), kind):
+        if kind is None:
             continue
-        if kind == "string" or "string" not in types.kinds or kind in ("null", "object", "array"):
-            continue
-        # A free string beside enumerated scalars: only those scalars are not strings.
-        spelled = [json.dumps(value)]
-        if isinstance(value, bool):
-            spelled.append(str(value))
-        elif isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-            spelled.append(str(int(value)))
-        literals.update((text, spelled[0]) for text in spelled)
-    for value in types.values:
-        kind = _kind_of(value)
-        if kind is None or (kind in ("boolean", "integer", "number") and "string" in types.kinds):
-            continue
-        kinds.add(kind)
+        if "string" not in types.kinds or kind not in ("boolean", "integer", "number"):
+            kinds.add(kind)
+        elif not _covers(types.kinds, kind):
+            # A free string beside enumerated scalars: only those scalars are not strings.
+            spelled = [json.dumps(value)]
+            if isinstance(value, bool):
+                spelled.append(str(value))
+            elif isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+                spelled.append(str(int(value)))
+            literals.update((text, spelled[0]) for text in spelled)
     if not kinds and not literals:
         return None
     return ParamSchema(kinds, literals.items(), strings)
