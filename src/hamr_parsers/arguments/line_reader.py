@@ -14,7 +14,6 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..events import Diagnostic
 from .reader import ArgumentsReader
 from .schema import ToolSchema
 from .tagged import TextValue, escape
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from .json_mend import Boundary
 
 __all__ = ["LineArgumentsReader"]
-
-_KEY, _VALUE = range(2)
 
 
 class _Patterns(NamedTuple):
@@ -52,10 +49,7 @@ class LineArgumentsReader(ArgumentsReader):
         untyped: what a value without schema is, see `TextValue`.
     """
 
-    __slots__ = (
-        "_begun", "_colon", "_count", "_item", "_key", "_length", "_newline", "_patterns", "_state", "_untyped",
-        "_value",
-    )  # fmt: skip
+    __slots__ = ("_colon", "_count", "_newline", "_patterns", "_untyped")
 
     def __init__(
         self,
@@ -72,41 +66,20 @@ class LineArgumentsReader(ArgumentsReader):
         self._newline = newline
         self._patterns = _patterns(colon, newline, self._first)
         self._untyped = untyped
-        self._state = _KEY
-        self._item: list[str] = []  # held: a key, or blanks behind a value's text
-        self._length = 0  # of what is held there
-        self._key = ""
-        self._value: TextValue | None = None
-        self._begun = False  # something of the value was given out
         self._count = 0  # members
-
-    @property
-    def held(self) -> int:
-        """Characters consumed and not given out."""
-        return self._length + (0 if self._value is None else self._value.held)
 
     def fast(self, chunk: str) -> str | None:
         """What to give out for `chunk` if it lies within a string; None if `feed` must take it."""
-        value = self._value
+        value = self._typed
         if value is None or not value.streaming or self._item:
             return None
         match = self._patterns.blanks.match(chunk)
         whole = self._patterns.text.fullmatch(chunk, match.end() if match is not None else 0)
         return escape(chunk) if whole is not None else None
 
-    def feed(self, text: str, pos: int, final: bool) -> int:
-        """Take text from `pos` on; returns the position up to which it was consumed."""
-        while not self.done and pos < len(text):
-            new = self._in_key(text, pos, final) if self._state == _KEY else self._in_value(text, pos, final)
-            if new < 0:
-                break
-            pos = new
-        if final and not self.done:
-            self._stop()
-            pos = len(text)
-        return pos
-
-    # -- looking ahead ------------------------------------------------------------------------------------------
+    def _step(self, text: str, pos: int, final: bool) -> int:
+        read = self._in_key if self._typed is None else self._in_value
+        return read(text, pos, final)
 
     def _at(self, separator: str, text: str, pos: int, final: bool) -> bool | None:
         """Whether a separator stands at `pos`; None: more text is needed."""
@@ -115,92 +88,45 @@ class LineArgumentsReader(ArgumentsReader):
         half = not final and len(text) - pos < len(separator) and separator.startswith(text[pos:])
         return None if half else False
 
-    # -- giving out -----------------------------------------------------------------------------------------------
-
-    def _hold(self, piece: str, pos: int) -> int:
-        room = self._max_held - self._length
-        if len(piece) > room:
-            message = f"more than {self._max_held} characters that cannot be given out"
-            at = self.base + pos + room
-            self.recovered = True
-            self.out.append(Diagnostic("max-held", message, at, at))
-            self._stop()
-            return pos + room
-        self._item.append(piece)
-        self._length += len(piece)
-        return pos + len(piece)
-
-    def _release(self) -> str:
-        text = "".join(self._item)
-        self._item.clear()
-        self._length = 0
-        return text
-
-    def _end(self) -> None:
-        """The arguments are over."""
-        self.done = True
-        self.out.append("}" if self._count else "{}")
+    def _emit(self, value: str) -> None:
+        self.out.append(f'{", " if self._count else "{"}"{escape(self._key)}": {value}')
+        self._count += 1
 
     def _stop(self) -> None:
-        """The text ends, or the reader gives up, inside the arguments."""
         self.done = self.cut = True
-        closing = ""
-        if self._value is not None:
-            closing = self._value.cut() or ""
-            self._drain()
-            self._value = None
         self._release()
-        self.closing = closing + ("}" if self._count else "{}")
-
-    def _drain(self) -> None:
-        """Give out what the value has become, its key before its first character."""
-        assert self._value is not None
-        for item in self._value.out:
-            if isinstance(item, Diagnostic):
-                self.recovered = True
-                self.out.append(item)
-                continue
-            if not self._begun:
-                self._begun = True
-                item = f'{", " if self._count else "{"}"{escape(self._key)}": {item}'
-                self._count += 1
-            self.out.append(item)
-        self._value.out.clear()
-
-    # -- reading ----------------------------------------------------------------------------------------------------
+        self.closing = self._cut_typed() + ("}" if self._count else "{}")
 
     def _in_key(self, text: str, pos: int, final: bool) -> int:
         match = self._patterns.key.match(text, pos)
         if match is not None:
-            return self._hold(match[0], pos)
+            return self._hold(match[0], pos, match.end() - pos)
         colon = self._at(self._colon, text, pos, final)
         newline = self._at(self._newline, text, pos, final)
         marker = self._marker(text, pos, final)
         if colon is None or newline is None or marker is None:
             return -1
         if not (colon or newline or marker):
-            return self._hold(text[pos], pos)
+            return self._hold(text[pos], pos, 1)
         key = self._release().strip()
         if colon:
             self._key = key
             schema = self._schema.at((key,)) if self._schema is not None else None
-            self._value = TextValue(
+            self._typed = TextValue(
                 schema, self._untyped, max_depth=self._max_depth - 1, max_held=self._max_held
             )
             self._begun = False
-            self._state = _VALUE
             return pos + len(self._colon)
         if key:
-            at = self.base + pos
-            self.recovered = True
-            self.out.append(Diagnostic("junk", f"a line without {self._colon!r}", at, at))
+            self._tell("junk", f"a line without {self._colon!r}", pos)
         if marker:
-            self._end()
+            self.done = True
+            self.out.append("}" if self._count else "{}")
             return pos
         return pos + len(self._newline)
 
     def _in_value(self, text: str, pos: int, final: bool) -> int:
-        value = self._value
+        value = self._typed
         assert value is not None
         newline = self._at(self._newline, text, pos, final)
         marker = False if newline else self._marker(text, pos, final)
@@ -212,15 +138,12 @@ class LineArgumentsReader(ArgumentsReader):
         if newline or marker:
             self._release()  # blanks behind it
             value.base = self.base + pos
-            value.finish()
-            self._drain()
-            self._value = None
-            self._state = _KEY
+            self._finish_typed()
             return pos + (len(self._newline) if newline else 0)
         match = self._patterns.blanks.match(text, pos)
         if match is not None:
             if self._begun or value.held:
-                return self._hold(match[0], pos)
+                return self._hold(match[0], pos, match.end() - pos)
             return match.end()  # blanks before it
         match = self._patterns.text.match(text, pos)
         piece = match[0] if match is not None else text[pos]

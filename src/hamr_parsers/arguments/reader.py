@@ -1,16 +1,56 @@
-"""What the readers of one call's arguments share, but for that of raw JSON."""
+"""What the readers of one call's arguments share, but for that of raw JSON.
+
+Theory. A reader is an automaton over the levels of brackets that are open (none, where a format has none): `feed` asks
+`_step` to read on from a place, until it wants more text (-1) or is done. What cannot be given out yet is held:
+`_item` are pieces of a key or of text whose meaning is open, `_typed` is a value whose type is.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ..events import Diagnostic
+from .tagged import TextValue
 
 if TYPE_CHECKING:
     from .json_mend import Boundary
-    from .schema import ToolSchema
+    from .schema import ParamSchema, ToolSchema
 
-__all__ = ["ArgumentsReader"]
+__all__ = ["AFTER", "BLANKS", "COLON", "MEMBER", "PAIRS", "VALUE", "WINDOW", "ArgumentsReader", "Level"]
+
+WINDOW = 64
+"""Characters that a reader looks ahead over where two readings are possible."""
+BLANKS = " \t\r\n\f"
+PAIRS = {"{": "}", "[": "]", "(": ")"}
+
+MEMBER, COLON, VALUE, AFTER = range(4)
+"""States: before a member, behind its key, before its value, behind it."""
+
+
+class Level:
+    """An open bracket.
+
+    Attributes:
+        closer: what closes it in the text.
+        json: what closes it in JSON; "": nothing, its members are those of the arguments themselves.
+        empty: no member was given out.
+        mark: where in the output that waits its opener goes, while it is not known whether it is an object; else -1.
+        keys: those that it has had.
+    """
+
+    __slots__ = ("closer", "empty", "json", "keys", "mark")
+
+    def __init__(self, closer: str, json: str, mark: int = -1) -> None:
+        self.closer = closer
+        self.json = json
+        self.mark = mark
+        self.empty = True
+        self.keys: set[str] = set()
+
+    @property
+    def keyed(self) -> bool:
+        """Whether its members have keys, as far as is known."""
+        return self.json != "]" and self.mark < 0
 
 
 class ArgumentsReader:
@@ -29,7 +69,8 @@ class ArgumentsReader:
     node = None  # no interned lexical nodes here: the engine asks `fast` about every chunk
 
     __slots__ = (
-        "_boundary", "_first", "_max_depth", "_max_held", "_schema",
+        "_begun", "_boundary", "_first", "_item", "_key", "_length", "_levels", "_max_depth", "_max_held", "_schema",
+        "_state", "_typed",
         "base", "closing", "cut", "done", "out", "recovered",
     )  # fmt: skip
 
@@ -45,9 +86,44 @@ class ArgumentsReader:
         self._max_depth = max_depth
         self._max_held = max_held
         self._schema = schema
+        self._state = MEMBER
+        self._levels: list[Level] = []
+        self._key = ""  # JSON text of the key whose value comes next
+        self._item: list[str] = []  # what is held
+        self._length = 0  # in characters
+        self._typed: TextValue | None = (
+            None  # the value that is being read, while its type is not that of its text
+        )
+        self._begun = False  # something of it was given out
 
-    def _tell(self, code: str, message: str, start: int, end: int) -> None:
+    @property
+    def held(self) -> int:
+        """Characters consumed and not given out."""
+        return self._length + (0 if self._typed is None else self._typed.held)
+
+    def feed(self, text: str, pos: int, final: bool) -> int:
+        """Take text from `pos` on; returns the position up to which it was consumed."""
+        while not self.done and pos < len(text):
+            new = self._step(text, pos, final)
+            if new < 0:
+                break
+            pos = new
+        if final and not self.done:
+            self._stop()
+            pos = len(text)
+        return pos
+
+    def _step(self, text: str, pos: int, final: bool) -> int:
+        """Read on at `pos`; returns the position behind what was read, -1: more text is needed."""
+        raise NotImplementedError
+
+    def _stop(self) -> None:
+        """The text ends, or the reader gives up, inside the arguments."""
+        raise NotImplementedError
+
+    def _tell(self, code: str, message: str, start: int, end: int | None = None) -> None:
         self.recovered = True
+        end = start if end is None else end
         self.out.append(Diagnostic(code, message, self.base + start, self.base + end))
 
     def _marker(self, text: str, pos: int, final: bool) -> bool | None:
@@ -56,3 +132,110 @@ class ArgumentsReader:
             return False
         found = self._boundary.at(text, pos, final)
         return False if found is None and final else found
+
+    # -- holding --------------------------------------------------------------------------------------------------
+
+    def _hold(self, piece: str, pos: int, length: int) -> int:
+        """Hold `piece`, which stands for the next `length` characters; returns the position behind them."""
+        room = self._max_held - self._length
+        if length > room:
+            self._holds_too_much(pos + room)
+            return pos + room
+        self._item.append(piece)
+        self._length += length
+        return pos + length
+
+    def _holds_too_much(self, pos: int) -> None:
+        self._tell("max-held", f"more than {self._max_held} characters that cannot be given out", pos)
+        self._stop()
+
+    def _release(self) -> str:
+        """What was held."""
+        text = "".join(self._item)
+        self._item.clear()
+        self._length = 0
+        return text
+
+    # -- values typed by the schema -------------------------------------------------------------------------------
+
+    def _begin_typed(self, param: ParamSchema | None, untyped: str = "string") -> None:
+        self._typed = TextValue(param, untyped, max_depth=self._max_depth, max_held=self._max_held)
+        self._begun = False
+
+    def _emit(self, value: str) -> None:
+        """A value begins: give it out behind what stands before it, opener, comma and key."""
+        raise NotImplementedError
+
+    def _drain(self) -> None:
+        """Give out what the value has become."""
+        assert self._typed is not None
+        for item in self._typed.out:
+            if isinstance(item, Diagnostic):
+                self.recovered = True
+                self.out.append(item)
+            elif self._begun:
+                self.out.append(item)
+            else:
+                self._begun = True
+                self._emit(item)
+        self._typed.out.clear()
+
+    def _finish_typed(self) -> None:
+        """The value is whole."""
+        assert self._typed is not None
+        self._typed.finish()
+        self._drain()
+        self._typed = None
+
+    def _cut_typed(self) -> str:
+        """The text ends inside the value; returns what completes it."""
+        if self._typed is None:
+            return ""
+        closing = self._typed.cut() or ""
+        self._drain()
+        self._typed = None
+        return closing
+
+    # -- brackets -------------------------------------------------------------------------------------------------
+
+    def _too_deep(self, pos: int) -> bool:
+        """Whether no bracket may be opened any more; then the reader is done."""
+        if len(self._levels) < self._max_depth:
+            return False
+        self._tell("too-deep", f"nested deeper than {self._max_depth} levels", pos, pos + 1)
+        self._stop()
+        return True
+
+    def _pop(self) -> None:
+        """Close the innermost bracket."""
+        raise NotImplementedError
+
+    def _pop_to(self, depth: int, pos: int) -> None:
+        while len(self._levels) > depth + 1:
+            self._tell("missing-closer", f"{self._levels[-1].closer!r} is missing", pos)
+            self._pop()
+
+    def _end_here(self, pos: int) -> int:
+        """The call ends without its closer: a marker stands at `pos`."""
+        self._pop_to(-1, pos)
+        return pos
+
+    def _close(self, ch: str, pos: int) -> int:
+        """A closer stands at `pos`: of the innermost bracket that it fits, else in place of another."""
+        levels = self._levels
+        depth = len(levels) - 1
+        while depth >= 0 and levels[depth].closer != ch:
+            depth -= 1
+        if depth < 0:
+            depth = len(levels) - 1
+            self._tell("wrong-closer", f"{ch!r} in place of {levels[depth].closer!r}", pos, pos + 1)
+        self._pop_to(depth, pos)
+        self._pop()
+        return pos + 1
+
+    # -- members --------------------------------------------------------------------------------------------------
+
+    def _no_value(self, pos: int) -> None:
+        self._tell("missing-value", f"no value for {self._key}; the key is dropped", pos)
+        self._key = ""
+        self._state = AFTER

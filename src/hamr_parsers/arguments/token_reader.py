@@ -21,20 +21,17 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..events import Diagnostic
-from .reader import ArgumentsReader
+from .reader import AFTER, BLANKS, COLON, MEMBER, PAIRS, VALUE, WINDOW, ArgumentsReader, Level
 from .schema import ParamSchema, ToolSchema
-from .tagged import TextValue, escape
+from .tagged import escape
 
 if TYPE_CHECKING:
     from .json_mend import Boundary
 
 __all__ = ["TokenArgumentsReader"]
 
-_WINDOW = 64
-_BLANKS = " \t\r\n\f"
 _BLANK_RUN = re.compile(r"[ \t\r\n\f]+")
-_PAIRS = {"{": "}", "[": "]", "(": ")"}
-_OPENERS = {closer: opener for opener, closer in _PAIRS.items()}
+_OPENERS = {closer: opener for opener, closer in PAIRS.items()}
 _ORDINARY = {'"': re.compile(r'[^"\\\r\n]+'), "'": re.compile(r"[^'\\\r\n]+")}
 # An escape as JSON has them; halves of a surrogate pair go together.
 _ESCAPE = re.compile(
@@ -44,7 +41,7 @@ _HALF_ESCAPE = re.compile(
     r"\\(?:u(?:[0-9a-fA-F]{0,3}|[dD][89abAB][0-9a-fA-F]{2}(?:\\(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?)?)?)?"
 )
 
-_START, _WRAP, _MEMBER, _KEY, _COLON, _VALUE, _BARE, _STRING, _QUOTED, _AFTER, _JUNK = range(11)
+_START, _WRAP, _KEY, _BARE, _STRING, _QUOTED, _JUNK = range(4, 11)
 
 
 class _Patterns(NamedTuple):
@@ -63,26 +60,14 @@ def _patterns(quote: str, first: str) -> _Patterns:
     token, prefix = re.escape(quote), ""
     for ch in reversed(quote[:-1]):
         prefix = f"{re.escape(ch)}(?:{prefix})?" if prefix else re.escape(ch)
-    blanks, word, mark = f"[{_BLANKS}]*+", r"[^\W\d][\w.\-]*+", f"(?:{token}|[\"'])?+"
+    blanks, word, mark = f"[{BLANKS}]*+", r"[^\W\d][\w.\-]*+", f"(?:{token}|[\"'])?+"
     return _Patterns(
         re.compile(rf"""[^:=,(){{}}\[\]"'{stops}]+"""),
-        re.compile(rf"[^{_BLANKS},(){{}}\[\]{stops}]+"),
+        re.compile(rf"[^{BLANKS},(){{}}\[\]{stops}]+"),
         re.compile(rf"[^,){{}}\[\]{stops}]+"),
         re.compile(f"{blanks}{mark}{word}{mark}{blanks}[:=]"),
         re.compile(f"{blanks}(?:{prefix}|{mark}(?:{word}(?:{prefix}|{mark}{blanks})?)?)?"),
     )
-
-
-class _Level:
-    """An open bracket: its closer on the wire and in JSON ("": it only wraps the arguments), and what it holds."""
-
-    __slots__ = ("closer", "count", "json", "keys")
-
-    def __init__(self, closer: str, json_closer: str) -> None:
-        self.closer = closer
-        self.json = json_closer
-        self.count = 0
-        self.keys: set[str] = set()
 
 
 class TokenArgumentsReader(ArgumentsReader):
@@ -95,8 +80,7 @@ class TokenArgumentsReader(ArgumentsReader):
     """
 
     __slots__ = (
-        "_begun", "_coerce", "_in_key", "_item", "_key", "_key_at", "_length", "_levels", "_nest", "_path", "_patterns",
-        "_quote", "_quoted", "_raw", "_state", "_typed",
+        "_coerce", "_in_key", "_key_at", "_nest", "_path", "_patterns", "_quote", "_quoted", "_raw",
     )  # fmt: skip
 
     def __init__(
@@ -114,25 +98,14 @@ class TokenArgumentsReader(ArgumentsReader):
         self._patterns = _patterns(quote, self._first)
         self._coerce = coerce
         self._state = _START
-        self._levels: list[_Level] = []
         self._path: list[str] = []  # a key for each level that has given something out
-        self._item: list[str] = []  # held: a key, or the blanks behind bare text
-        self._length = 0  # of what is held there
-        self._key: str | None = None  # JSON text of the key whose value comes next
         self._key_at = 0
         self._in_key = False  # the string that is being read is a key
         self._quoted = ""  # the ordinary quote that ends it
-        self._typed: TextValue | None = None  # the bare value that is being read
-        self._begun = False  # something of it was given out
         self._raw: list[str] = []  # its text, while its type is open
         self._nest: dict[str, int] = {}  # brackets open within it, by closer
 
     # -- the protocol ---------------------------------------------------------------------------------------------
-
-    @property
-    def held(self) -> int:
-        """Characters consumed and not given out."""
-        return self._length + (0 if self._typed is None else self._typed.held)
 
     def fast(self, chunk: str) -> str | None:
         """What to give out for `chunk` if it lies within a string; None if `feed` must take it."""
@@ -140,86 +113,49 @@ class TokenArgumentsReader(ArgumentsReader):
             return None
         return chunk if chunk.isprintable() and '"' not in chunk and "\\" not in chunk else escape(chunk)
 
-    def feed(self, text: str, pos: int, final: bool) -> int:
-        """Take text from `pos` on; returns the position up to which it was consumed."""
-        while not self.done and pos < len(text):
-            new = _READ[self._state](self, text, pos, final)
-            if new < 0:
-                break
-            pos = new
-        if final and not self.done:
-            self._stop()
-            pos = len(text)
-        return pos
+    def _step(self, text: str, pos: int, final: bool) -> int:
+        return _READ[self._state](self, text, pos, final)
 
     # -- giving out -------------------------------------------------------------------------------------------
 
     def _emit(self, value: str) -> None:
-        """A value begins: give it out behind what stands before it, opener, comma and key."""
         level = self._levels[-1]
-        lead = ", " if level.count else ""
-        level.count += 1
-        if level.json == "}":
-            assert self._key is not None
+        lead = "" if level.empty else ", "
+        level.empty = False
+        if level.keyed:
             lead += self._key + ": "
-            self._key = None
+            self._key = ""
         self.out.append(lead + value)
 
     def _push(self, opener: str, pos: int) -> None:
-        if len(self._levels) >= self._max_depth:
-            self._tell("too-deep", f"nested deeper than {self._max_depth} levels", pos, pos + 1)
-            self._stop()
+        if self._too_deep(pos):
             return
         self._emit(opener)
-        self._levels.append(_Level(_PAIRS[opener], _PAIRS[opener]))
+        self._levels.append(Level(PAIRS[opener], PAIRS[opener]))
         self._path.append("item")
-        self._state = _MEMBER if opener == "{" else _VALUE
+        self._state = MEMBER if opener == "{" else VALUE
 
     def _pop(self) -> None:
         level = self._levels.pop()
         if level.json:
             self._path.pop()
             self.out.append(level.json)
-        self._state = _AFTER
+        self._state = AFTER
         self.done = not self._levels
 
     def _close(self, ch: str, pos: int) -> int:
-        """A closer stands at `pos`."""
-        levels = self._levels
-        depth = len(levels) - 1
-        while depth >= 0 and levels[depth].closer != ch:
-            depth -= 1
-        if depth < 0 and len(levels) == 1 and ch == "]":
+        if len(self._levels) == 1 and ch == "]":
             self._tell("extra-closer", f"{ch!r} closes nothing", pos, pos + 1)
             return pos + 1
-        if depth < 0:
-            self._tell("wrong-closer", f"{ch!r} in place of {levels[-1].closer!r}", pos, pos + 1)
-            depth = len(levels) - 1
-        self._pop_to(depth, pos)
-        self._pop()
-        return pos + 1
-
-    def _pop_to(self, depth: int, pos: int) -> None:
-        while len(self._levels) > depth + 1:
-            self._tell("missing-closer", f"{self._levels[-1].closer!r} is missing", pos, pos)
-            self._pop()
-
-    def _end_here(self, pos: int) -> int:
-        """The call ends without its closer: a marker stands at `pos`."""
-        self._pop_to(-1, pos)
-        return pos
+        return super()._close(ch, pos)
 
     def _stop(self) -> None:
-        """The text ends, or the reader gives up, inside the arguments."""
         self.done = self.cut = True
-        closing = '"' if self._state in (_STRING, _QUOTED) and not self._in_key else ""
-        if self._typed is not None:
-            closing = self._typed.cut() or ""
-            self._drain()
-            self._typed = None
+        in_value = self._state in (_STRING, _QUOTED) and not self._in_key
+        closing = '"' if in_value and self._typed is None else self._cut_typed()
         started = self._state not in (_START, _WRAP)
         self.closing = closing + "".join(level.json for level in reversed(self._levels)) if started else "{}"
-        self._key = None
+        self._key = ""
         self._release()
 
     def _give_up(self) -> int:
@@ -227,25 +163,6 @@ class TokenArgumentsReader(ArgumentsReader):
         told = max(item.end for item in self.out if isinstance(item, Diagnostic))
         self._stop()
         return told - self.base
-
-    def _release(self) -> str:
-        """What was held."""
-        text = "".join(self._item)
-        self._item.clear()
-        self._length = 0
-        return text
-
-    def _hold(self, piece: str, pos: int, length: int) -> int:
-        """Hold `piece`, which stands for the next `length` characters; returns the position behind them."""
-        room = self._max_held - self._length
-        if length > room:
-            message = f"more than {self._max_held} characters that cannot be given out"
-            self._tell("max-held", message, pos + room, pos + room)
-            self._stop()
-            return pos + room
-        self._item.append(piece)
-        self._length += length
-        return pos + length
 
     # -- looking ahead --------------------------------------------------------------------------------------------
 
@@ -268,7 +185,7 @@ class TokenArgumentsReader(ArgumentsReader):
 
     def _names_key(self, text: str, pos: int, edge: bool | None) -> bool | None:
         """Whether a key and its colon stand at `pos`; `edge`: what holds if more text is needed to tell."""
-        limit = min(len(text), pos + _WINDOW)
+        limit = min(len(text), pos + WINDOW)
         if self._patterns.names_key.match(text, pos, limit):
             return True
         return edge if self._patterns.may_name_key.fullmatch(text, pos, limit) else False
@@ -277,18 +194,18 @@ class TokenArgumentsReader(ArgumentsReader):
         """Whether the comma before `pos` ends a value without quote tokens; None: more text is needed."""
         if self._levels[-1].json == "]":
             return True
-        full = final or len(text) - pos >= _WINDOW
+        full = final or len(text) - pos >= WINDOW
         scalar = self._typed is not None and not self._typed.streaming
         found = self._names_key(text, pos, (scalar or final) if full else None)
         if found and not scalar and self._typed is not None and len(self._path) == 1:
             names = () if self._schema is None else self._schema.parameter_names
-            match = self._patterns.names_key.match(text, pos, pos + _WINDOW)
+            match = self._patterns.names_key.match(text, pos, pos + WINDOW)
             if names and match is not None:
-                key = match[0][:-1].strip(_BLANKS).replace(self._quote, "").strip("\"'")
+                key = match[0][:-1].strip(BLANKS).replace(self._quote, "").strip("\"'")
                 return key in names
         if found is not False:
             return found
-        end = min(len(text), pos + _WINDOW)
+        end = min(len(text), pos + WINDOW)
         match = _BLANK_RUN.match(text, pos, end)
         at = pos if match is None else match.end()
         if at == end:
@@ -297,11 +214,11 @@ class TokenArgumentsReader(ArgumentsReader):
 
     def _ends(self, text: str, pos: int, final: bool) -> bool | None:
         """Whether what follows the quote before `pos` may follow a value, or a key; None: more text is needed."""
-        end = min(len(text), pos + _WINDOW)
+        end = min(len(text), pos + WINDOW)
         match = _BLANK_RUN.match(text, pos, end)
         at = pos if match is None else match.end()
         if at == end:
-            return True if final else None if end - pos < _WINDOW else False
+            return True if final else None if end - pos < WINDOW else False
         ch = text[at]
         if ch == ",":
             return not self._in_key and self._splits(text, at + 1, final)
@@ -313,31 +230,31 @@ class TokenArgumentsReader(ArgumentsReader):
 
     def _at_start(self, text: str, pos: int, final: bool) -> int:
         ch = text[pos]
-        if ch in _BLANKS:
+        if ch in BLANKS:
             return pos + 1
         opens = ch in "{("
         if not opens:
-            self._tell("missing-opener", "'{' is missing", pos, pos)
-        self._levels.append(_Level(")" if ch == "(" else "}", "}"))
+            self._tell("missing-opener", "'{' is missing", pos)
+        self._levels.append(Level(")" if ch == "(" else "}", "}"))
         self._path.append("")
         self._state = _WRAP
         return pos + opens
 
     def _at_wrap(self, text: str, pos: int, final: bool) -> int:
         """Behind the opener: another brace, and the first one only wraps it."""
-        if text[pos] in _BLANKS:
+        if text[pos] in BLANKS:
             return pos + 1
-        self._state = _MEMBER
+        self._state = MEMBER
         self.out.append("{")
         if text[pos] != "{":
             return pos
         self._levels[0].json = ""
-        self._levels.append(_Level("}", "}"))
+        self._levels.append(Level("}", "}"))
         return pos + 1
 
     def _at_member(self, text: str, pos: int, final: bool) -> int:
         ch = text[pos]
-        if ch in _BLANKS:
+        if ch in BLANKS:
             return pos + 1
         token, marker = self._special(text, pos, final)
         if token is None or marker is None:
@@ -357,7 +274,7 @@ class TokenArgumentsReader(ArgumentsReader):
                 "non-object-arguments" if ch in "{[" else "missing-value", "a value without a key", pos, pos
             )
             self._set_key(f'"{escape(self._no_name())}"')
-            self._state = _COLON if ch in ":=" else _VALUE
+            self._state = COLON if ch in ":=" else VALUE
             return pos
         self._state = _KEY
         return pos
@@ -376,11 +293,11 @@ class TokenArgumentsReader(ArgumentsReader):
         ch = text[pos]
         if not (token or marker) and ch not in ":=,{}[]\"'" and not self._is_closer(ch):
             return self._hold(ch, pos, 1)
-        key = "".join(self._item).strip(_BLANKS)
-        if not (marker or ch == "," or self._is_closer(ch)) or self._levels[-1].count:
+        key = "".join(self._item).strip(BLANKS)
+        if not (marker or ch == "," or self._is_closer(ch)) or not self._levels[-1].empty:
             self._release()
             self._set_key(f'"{escape(key)}"')
-            self._state = _COLON
+            self._state = COLON
             return pos
         self._unnamed(pos)  # text where the arguments should be
         self._release()
@@ -390,7 +307,7 @@ class TokenArgumentsReader(ArgumentsReader):
         return pos
 
     def _unnamed(self, pos: int) -> None:
-        self._tell("non-object-arguments", "a value without a key", pos, pos)
+        self._tell("non-object-arguments", "a value without a key", pos)
         self._set_key(f'"{escape(self._no_name())}"')
 
     def _set_key(self, key: str) -> None:
@@ -399,38 +316,33 @@ class TokenArgumentsReader(ArgumentsReader):
 
     def _at_colon(self, text: str, pos: int, final: bool) -> int:
         ch = text[pos]
-        if ch in _BLANKS:
+        if ch in BLANKS:
             return pos + 1
         marker = self._marker(text, pos, final)
         if marker is None:
             return -1
         key = self._key
         if ch in ":=":
-            self._state = _VALUE
+            self._state = VALUE
             level = self._levels[-1]
-            if key is not None and key in level.keys:
+            if key in level.keys:
                 at = self._key_at - self.base
                 self._tell("duplicate-key", f"the key {key} comes twice", at, at)
-            level.keys.add(key or "")
+            level.keys.add(key)
             if ch == "=":
                 self._tell("missing-colon", "'=' behind a key", pos, pos + 1)
             return pos + 1
         if marker or ch == "," or self._is_closer(ch):
-            if self._levels[-1].count or key is None:
+            if not self._levels[-1].empty:
                 self._no_value(pos)
             else:
                 self._unnamed(pos)
                 self._emit(key)
-                self._state = _AFTER
+                self._state = AFTER
             return pos
-        self._tell("missing-colon", "no colon behind a key", pos, pos)
-        self._state = _VALUE
+        self._tell("missing-colon", "no colon behind a key", pos)
+        self._state = VALUE
         return pos
-
-    def _no_value(self, pos: int) -> None:
-        self._tell("missing-value", f"no value for {self._key}; the key is dropped", pos, pos)
-        self._key = None
-        self._state = _AFTER
 
     # -- values ---------------------------------------------------------------------------------------------------
 
@@ -439,7 +351,7 @@ class TokenArgumentsReader(ArgumentsReader):
 
     def _at_value(self, text: str, pos: int, final: bool) -> int:
         ch = text[pos]
-        if ch in _BLANKS:
+        if ch in BLANKS:
             return pos + 1
         token, marker = self._special(text, pos, final)
         if token is None or marker is None:
@@ -455,7 +367,7 @@ class TokenArgumentsReader(ArgumentsReader):
             param = self._param()
             if param is not None and param.only_string:
                 self._emit('""')
-                self._state = _AFTER
+                self._state = AFTER
             else:
                 self._no_value(pos)
             return pos
@@ -478,8 +390,7 @@ class TokenArgumentsReader(ArgumentsReader):
             if param is None or param.only_string:
                 self._emit('"')
             else:
-                self._typed = TextValue(param, max_depth=self._max_depth, max_held=self._max_held)
-                self._begun = False
+                self._begin_typed(param)
         self._state = _STRING if token else _QUOTED
         return pos + (len(self._quote) if token else 1)
 
@@ -493,12 +404,12 @@ class TokenArgumentsReader(ArgumentsReader):
     def _end_string(self, pos: int) -> int:
         if self._in_key:
             self._set_key(f'"{self._release()}"')
-            self._state = _COLON
+            self._state = COLON
         elif self._typed is not None:
             self._finish_bare()
         else:
             self.out.append('"')
-            self._state = _AFTER
+            self._state = AFTER
         return pos
 
     def _in_string(self, text: str, pos: int, final: bool) -> int:
@@ -550,14 +461,13 @@ class TokenArgumentsReader(ArgumentsReader):
                 self._tell("inner-quote", "a quote inside the string is not escaped", pos, pos + 1)
             return self._content(escape(ch), pos, 1)
         if ch != quote:
-            self._tell("missing-quote", "the string has no closing quote", pos, pos)
+            self._tell("missing-quote", "the string has no closing quote", pos)
         return self._end_string(pos + (ch == quote) + (len(self._quote) if dangling else 0))
 
     # -- bare text --------------------------------------------------------------------------------------------------
 
     def _begin_bare(self) -> None:
-        self._typed = TextValue(self._param(), "json", max_depth=self._max_depth, max_held=self._max_held)
-        self._begun = False
+        self._begin_typed(self._param(), "json")
         self._raw.clear()
         self._nest.clear()
         self._state = _BARE
@@ -576,36 +486,18 @@ class TokenArgumentsReader(ArgumentsReader):
             self._raw.clear()
         return self._give_up() if value.failed else pos + len(piece)
 
-    def _drain(self) -> None:
-        """Give out what a bare value has become."""
-        assert self._typed is not None
-        for item in self._typed.out:
-            if isinstance(item, Diagnostic):
-                self.recovered = True
-                self.out.append(item)
-            elif self._begun:
-                self.out.append(item)
-            else:
-                self._begun = True
-                self._emit(item)
-        self._typed.out.clear()
-
     def _finish_bare(self) -> None:
         """The bare value is whole."""
-        value = self._typed
-        assert value is not None
-        value.finish()
-        self._drain()
-        self._typed = None
+        self._finish_typed()
         self._release()  # blanks behind it
-        self._state = _AFTER
+        self._state = AFTER
 
     def _in_bare(self, text: str, pos: int, final: bool) -> int:
         match = self._patterns.bare.match(text, pos)
         if match is not None:
             return self._bare_text(match[0], pos)
         ch = text[pos]
-        if ch in _BLANKS:
+        if ch in BLANKS:
             match = _BLANK_RUN.match(text, pos)
             assert match is not None
             return self._hold(match[0], pos, match.end() - pos)
@@ -620,8 +512,8 @@ class TokenArgumentsReader(ArgumentsReader):
             ends = marker or not nest.get(ch)
             if not ends:
                 nest[ch] -= 1
-        elif ch in _PAIRS and self._is_closer(_PAIRS[ch]):
-            nest[_PAIRS[ch]] = nest.get(_PAIRS[ch], 0) + 1
+        elif ch in PAIRS and self._is_closer(PAIRS[ch]):
+            nest[PAIRS[ch]] = nest.get(PAIRS[ch], 0) + 1
         elif ch == "," and not any(nest.values()):
             ends = self._splits(text, pos + 1, final)
         if ends is None:
@@ -640,7 +532,7 @@ class TokenArgumentsReader(ArgumentsReader):
             return -1
         value = self._typed
         assert value is not None
-        self._tell("missing-quote", "a string has no opening quote token", pos, pos)
+        self._tell("missing-quote", "a string has no opening quote token", pos)
         blanks = self._release()
         if value.streaming:
             self.out.append(escape(blanks))
@@ -654,7 +546,7 @@ class TokenArgumentsReader(ArgumentsReader):
 
     def _at_after(self, text: str, pos: int, final: bool) -> int:
         ch = text[pos]
-        if ch in _BLANKS:
+        if ch in BLANKS:
             return pos + 1
         token, marker = self._special(text, pos, final)
         if token is None or marker is None:
@@ -663,7 +555,7 @@ class TokenArgumentsReader(ArgumentsReader):
         if marker or (not level.json and ch != level.closer):
             return self._end_here(pos)
         if ch == ",":
-            self._state = _VALUE if level.json == "]" else _MEMBER
+            self._state = VALUE if level.json == "]" else MEMBER
             return pos + 1
         if ch in "}])":
             return self._close(ch, pos)
@@ -671,14 +563,14 @@ class TokenArgumentsReader(ArgumentsReader):
         if level.json == "]":
             follows = token or ch in "\"'{[" or ch.isalnum()
         else:
-            follows = self._names_key(text, pos, False if final or len(text) - pos >= _WINDOW else None)
+            follows = self._names_key(text, pos, False if final or len(text) - pos >= WINDOW else None)
         if follows is None:
             return -1
         if follows:
-            self._tell("missing-comma", "no comma between two members", pos, pos)
-            self._state = _VALUE if level.json == "]" else _MEMBER
+            self._tell("missing-comma", "no comma between two members", pos)
+            self._state = VALUE if level.json == "]" else MEMBER
             return pos
-        self._tell("junk", "text behind a value", pos, pos)
+        self._tell("junk", "text behind a value", pos)
         self._state = _JUNK
         return pos
 
@@ -690,21 +582,21 @@ class TokenArgumentsReader(ArgumentsReader):
         if marker is None:
             return -1
         if marker or text[pos] in ",}])":
-            self._state = _AFTER
+            self._state = AFTER
             return pos
         return pos + 1
 
 
 _READ = (
-    TokenArgumentsReader._at_start,
-    TokenArgumentsReader._at_wrap,
     TokenArgumentsReader._at_member,
-    TokenArgumentsReader._in_bare_key,
     TokenArgumentsReader._at_colon,
     TokenArgumentsReader._at_value,
+    TokenArgumentsReader._at_after,
+    TokenArgumentsReader._at_start,
+    TokenArgumentsReader._at_wrap,
+    TokenArgumentsReader._in_bare_key,
     TokenArgumentsReader._in_bare,
     TokenArgumentsReader._in_string,
     TokenArgumentsReader._in_quoted,
-    TokenArgumentsReader._at_after,
     TokenArgumentsReader._in_junk,
 )
