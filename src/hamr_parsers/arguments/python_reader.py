@@ -21,11 +21,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ..events import Diagnostic
-from .json_nodes import SMART
+from .json_nodes import SMART, past
 from .numbers import FLOAT, MAX_NUMBER, number
-from .reader import ArgumentsReader
+from .reader import AFTER, BLANKS, COLON, MEMBER, PAIRS, VALUE, WINDOW, ArgumentsReader, Level
 from .schema import ParamSchema, ToolSchema
-from .tagged import TextValue, escape
+from .tagged import escape
 
 if TYPE_CHECKING:
     from .json_mend import Boundary
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["PythonArgumentsReader"]
 
 
-_WINDOW = 64
-_BLANKS = " \t\r\n\f"
 _BLANK_RUN = re.compile(r"[ \t\r\n\f]+")
 _GAP = re.compile(r"(?:[ \t\r\n\f]|\\\r?\n)+")
 """Blanks and line continuations."""
@@ -47,28 +45,13 @@ _PREFIX = re.compile(r"[rRbBfFuU]{1,2}(?=[\"'])")
 _QUOTES = "\"'" + "".join(SMART)
 _CLOSERS = ")]}"
 
-# States
-_ITEM, _COLON, _VALUE, _AFTER, _BARE, _STRING, _COMMENT, _ADJACENT = range(8)
-# What a string or bare text is going to be
-_IS_VALUE, _IS_KEY, _IS_ITEM, _IS_JUNK = range(4)
-# Levels of the stack: arguments, list, tuple, dict, set, and the undecided: parenthesis and brace; a dict whose
-# entries are the arguments.
-_ARGS, _LIST, _TUPLE, _DICT, _SET, _PAREN, _BRACE, _MERGED = range(8)
-_ENDS_WITH = {_LIST: "]", _TUPLE: ")", _DICT: "}", _SET: "}", _PAREN: ")", _BRACE: "}", _MERGED: "}"}
-_JSON_CLOSER = {_ARGS: "}", _LIST: "]", _TUPLE: "]", _DICT: "}", _SET: "]", _MERGED: ""}
-
+_BARE, _STRING, _COMMENT, _ADJACENT = range(4, 8)  # more states
+_IS_VALUE, _IS_KEY, _IS_ITEM, _IS_JUNK = range(4)  # what a string or bare text is going to be
 _NO, _CLOSES, _JOINS = range(
     3
 )  # what a quote does: it is content, it ends the string, another string is joined
-
-
-class _Level:
-    __slots__ = ("empty", "kind", "mark")
-
-    def __init__(self, kind: int, mark: int = -1) -> None:
-        self.kind = kind
-        self.empty = True
-        self.mark = mark  # where in `pending` the opener of an undecided level goes
+_UNDECIDED = "?"  # what closes a level in JSON of which that is not known
+_OPENS = {"}": "{", "]": "[", "": ""}
 
 
 @lru_cache(maxsize=64)
@@ -99,17 +82,8 @@ def _comment_run(first: str) -> re.Pattern[str]:
 
 
 _SIMPLE_ESCAPES = {
-    "\\": "\\",
-    "'": "'",
-    '"': '"',
-    "a": "\a",
-    "b": "\b",
-    "f": "\f",
-    "n": "\n",
-    "r": "\r",
-    "t": "\t",
-    "v": "\v",
-}
+    "\\": "\\", "'": "'", '"': '"', "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v",
+}  # fmt: skip
 _SIMPLE_ESCAPE = re.compile(r"\\(.)")
 
 
@@ -138,44 +112,11 @@ class PythonArgumentsReader(ArgumentsReader):
     """
 
     __slots__ = (
-        "_at",
-        "_at_start",
-        "_bare",
-        "_bare_length",
-        "_bare_multi",
-        "_blanks",
-        "_cap",
-        "_closer",
-        "_coerce",
-        "_colons",
-        "_ends",
-        "_given",
-        "_high",
-        "_inner_quote",
-        "_item",
-        "_item_length",
-        "_key",
-        "_line_told",
-        "_nest",
-        "_nest_quote",
-        "_param",
-        "_pending",
-        "_positional",
-        "_quote",
-        "_quoted_keys",
-        "_raw",
-        "_role",
-        "_run",
-        "_since",
-        "_stack",
-        "_stars",
-        "_start",
-        "_state",
-        "_text_value",
-        "_triple",
-        "_undecided",
-        "_unions",
-    )
+        "_at", "_bare_multi", "_blanks", "_cap", "_closer", "_coerce", "_colons", "_ends", "_given", "_high",
+        "_inner_quote", "_line_told", "_nest", "_nest_quote", "_param", "_pending", "_positional", "_quote",
+        "_quoted_keys", "_raw", "_resume", "_role", "_run", "_since", "_stars", "_start", "_triple",
+        "_undecided", "_unions",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -195,21 +136,17 @@ class PythonArgumentsReader(ArgumentsReader):
         self._since = -1  # where what is held begins
         self._at = 0
         self._cap = 0  # index where the text may not be held any further
-        self._state = _ITEM
-        self._stack = [_Level(_ARGS)]
-        self._key = ""  # JSON text of the key whose value comes next
-        self._param: ParamSchema | None = None  # of that key
-        self._at_start = False  # the comment stands before a member
+        self._levels.append(Level(closer, "}"))
+        self._param: ParamSchema | None = None  # of the key whose value comes next
+        self._resume = MEMBER  # the state behind a comment
         self._colons = False  # an argument's name was followed by a colon
         self._quoted_keys = False  # an argument's name was in quotes
         self._stars = False  # `**` stands before the item
         self._positional = 0
         self._start = 0  # absolute offset of the string or bare text that is being read
         self._given = False  # the `{` of the arguments was given out
-        # Bare text: pieces, blanks that may belong to it, brackets open within it
+        # Bare text: its pieces are held; blanks that may belong to it, brackets open within it
         self._role = _IS_VALUE
-        self._bare: list[str] = []
-        self._bare_length = 0
         self._bare_multi = False  # cannot be a scalar any more
         self._blanks: list[str] = []
         self._nest: list[str] = []
@@ -223,9 +160,6 @@ class PythonArgumentsReader(ArgumentsReader):
         self._high = ""  # half of a surrogate pair
         self._line_told = False
         self._inner_quote = False  # a quote of it was content
-        self._item: list[str] = []  # content of a string that may be a key
-        self._item_length = 0
-        self._text_value: TextValue | None = None
         # Output that waits for an undecided level
         self._undecided = 0
         self._pending: list[str] = []
@@ -243,7 +177,7 @@ class PythonArgumentsReader(ArgumentsReader):
             self._state != _STRING
             or self._role != _IS_VALUE
             or self._undecided
-            or self._text_value is not None
+            or self._typed is not None
             or self._high
             or self._quote in chunk
         ):
@@ -267,21 +201,12 @@ class PythonArgumentsReader(ArgumentsReader):
             since = self._since
             self._cap = (pos if since < 0 else since - base) + self._max_held
             if pos >= self._cap:
-                self._tell(
-                    "max-held", f"more than {self._max_held} characters that cannot be given out", pos, pos
-                )
-                self._stop()
+                self._holds_too_much(pos)
                 break
-            state = self._state
-            if state == _STRING:
-                new = self._in_string(text, pos, final)
-            elif state == _BARE:
-                new = self._in_bare(text, pos, final)
-            else:
-                new = self._between(text, pos, final)
+            new = self._step(text, pos, final)
             if new < 0:
                 break
-            if not (self._undecided or self._key or self._bare or self._blanks or self._item):
+            if not (self._undecided or self._key or self._item or self._blanks):
                 self._since = -1
             elif since < 0:
                 self._since = base + pos
@@ -292,146 +217,109 @@ class PythonArgumentsReader(ArgumentsReader):
         self._at = base + pos
         return pos
 
+    def _step(self, text: str, pos: int, final: bool) -> int:
+        if self._state == _STRING:
+            return self._in_string(text, pos, final)
+        if self._state == _BARE:
+            return self._in_bare(text, pos, final)
+        return self._between(text, pos, final)
+
     # -- giving out -----------------------------------------------------------------------------------------
 
-    def _emit(self, piece: str) -> None:
+    def _give(self, piece: str) -> None:
         if self._undecided:
             self._pending.append(piece)
         elif piece:
             self.out.append(piece)
 
-    def _lead(self) -> str:
-        """What stands before the value that begins now: opener, comma, key."""
-        level = self._stack[-1]
-        target = self._stack[0] if level.kind == _MERGED else level
+    def _emit(self, value: str) -> None:
+        level = self._levels[-1]
+        target = level if level.json else self._levels[0]
         lead = "" if target.empty else ", "
-        if target.kind == _ARGS and not self._given:
+        if target is self._levels[0] and not self._given:
             self._given = True
             self.out.append("{")  # also if what follows is held: nothing undecided is open here
         target.empty = level.empty = False
-        if level.kind in (_ARGS, _DICT, _MERGED):
+        if level.keyed:
             lead += self._key + ": "
             self._key = ""
-        return lead
+        self._give(lead + value)
 
-    def _emit_value(self, value: str) -> None:
-        self._emit(self._lead() + value)
+    def _drain(self) -> None:
+        # the offsets that a typed string tells are those of its content, not of the text
+        assert self._typed is not None
+        start = self._start
+        for n, item in enumerate(self._typed.out):
+            if isinstance(item, Diagnostic):
+                self._typed.out[n] = Diagnostic(item.code, item.message, start, start)
+        super()._drain()
 
-    def _decide(self, level: _Level, kind: int, opener: str) -> None:
-        """An undecided level turns out to be `kind`; what waited for it comes out, if nothing else is undecided."""
-        level.kind = kind
-        if level.mark >= 0:
-            self._pending[level.mark] += opener
-            level.mark = -1
-            self._undecided -= 1
-            if not self._undecided:
-                self.out.extend(piece for piece in self._pending if piece)
-                self._pending.clear()
+    def _decide(self, level: Level, json: str) -> None:
+        """An undecided level turns out to be closed by `json`; what waited for it comes out, if nothing else is
+        undecided."""
+        level.json = json
+        self._pending[level.mark] += _OPENS[json]
+        level.mark = -1
+        self._undecided -= 1
+        if not self._undecided:
+            self.out.extend(piece for piece in self._pending if piece)
+            self._pending.clear()
 
     # -- levels ---------------------------------------------------------------------------------------------
 
-    def _push(self, kind: int, pos: int) -> bool:
-        """Open a bracket; False if it is too deep, then the reader is done."""
-        if len(self._stack) >= self._max_depth:
-            self._tell("too-deep", f"nested deeper than {self._max_depth} levels", pos, pos + 1)
-            self._stop()
-            return False
-        if kind == _MERGED:
-            self._stack.append(_Level(kind))
-        elif kind in (_PAREN, _BRACE):
-            lead = self._lead()
-            self._undecided += 1
-            self._emit(lead)
-            self._stack.append(_Level(kind, len(self._pending) - 1))
+    def _push(self, opener: str, pos: int) -> int:
+        """Open a bracket; returns the position behind it."""
+        if self._too_deep(pos):
+            return pos + 1
+        if opener == "[":
+            self._emit(opener)
+            level = Level("]", "]")
         else:
-            self._emit_value("[")
-            self._stack.append(_Level(kind))
-        self._state = _ITEM
-        return True
+            self._undecided += 1
+            self._emit("")
+            level = Level(PAIRS[opener], _UNDECIDED, len(self._pending) - 1)
+        self._levels.append(level)
+        self._state = MEMBER
+        return pos + 1
 
     def _pop(self) -> None:
-        """Close the innermost level."""
-        level = self._stack.pop()
-        kind = level.kind
-        self._state = _AFTER
+        level = self._levels.pop()
+        self._state = AFTER
         self._key = ""
-        if kind == _ARGS:
-            self._emit("}" if self._given else "{}")
+        if not self._levels:
+            self._give("}" if self._given else "{}")
             self._given = self.done = True
             return
-        if kind == _PAREN:
-            if level.empty:
-                self._decide(level, _TUPLE, "[")
-                self._emit("]")
-            else:
-                self._decide(level, _PAREN, "")  # mere parentheses
-            return
-        if kind == _BRACE:
-            if level.empty:
-                self._decide(level, _DICT, "{")
-            else:
-                self._decide(level, _SET, "[")
-            kind = level.kind
-        self._emit(_JSON_CLOSER[kind])
+        if level.mark >= 0 and level.closer == ")":
+            self._decide(level, "]" if level.empty else "")  # mere parentheses
+        elif level.mark >= 0:
+            self._decide(level, "}" if level.empty else "]")
+        self._give(level.json)
 
     def _close(self, ch: str, pos: int) -> int:
-        """A closer stands at `pos`; returns the position behind it, or `pos` if it belongs to somebody else."""
-        stack = self._stack
-        index = len(stack) - 1
-        while index >= 0 and (self._closer if not index else _ENDS_WITH[stack[index].kind]) != ch:
-            index -= 1
-        if index >= 0:
-            while len(stack) - 1 > index:
-                self._tell(
-                    "missing-closer", f"{_opened(stack[-1].kind)} is not closed before {ch!r}", pos, pos
-                )
-                self._pop()
-            self._pop()
-            return pos + 1
-        if len(stack) > 1:
-            self._tell("wrong-closer", f"{ch!r} closes {_opened(stack[-1].kind)}", pos, pos + 1)
-            self._pop()
-            return pos + 1
+        if len(self._levels) > 1 or ch == self._closer:
+            return super()._close(ch, pos)
         if ch == "]":  # of the list that the call stands in
-            self._end_here(pos)
-            return pos
+            return self._end_here(pos)
         self._tell("extra-closer", f"{ch!r} closes nothing", pos, pos + 1)
         return pos + 1
 
-    def _end_here(self, pos: int) -> None:
-        """The call ends without its closer: a marker stands at `pos`."""
-        while not self.done:
-            level = self._stack[-1]
-            closer = self._closer if level.kind == _ARGS else _ENDS_WITH[level.kind]
-            self._tell("missing-closer", f"{closer!r} is missing", pos, pos)
-            self._pop()
-
     def _stop(self) -> None:
-        """The text ends, or the reader gives up, inside the arguments."""
         self.done = self.cut = True
-        closing: list[str] = []
-        levels = self._stack
-        undecided = next((n for n, level in enumerate(levels) if level.mark >= 0), -1)
-        if undecided >= 0:
+        levels = self._levels
+        undecided = next((n for n, level in enumerate(levels) if level.mark >= 0), len(levels))
+        closing = ""
+        if undecided < len(levels):
             levels = levels[:undecided]  # all that is in it was held
         elif self._state in (_STRING, _ADJACENT) and self._role == _IS_VALUE:
-            value = self._text_value
-            if value is None:
-                closing.append('"')
-            else:
-                closing.append(value.cut() or "")
-                self._take_typed(value)
-        for level in reversed(levels):
-            closing.append(_JSON_CLOSER[level.kind])
-        if not self._given:
-            closing.append("{}")
-            del closing[:-1]
-        self.closing = "".join(closing)
+            closing = '"' if self._typed is None else self._cut_typed()
+        closing += "".join(level.json for level in reversed(levels))
+        self.closing = closing if self._given else "{}"
         self._key = ""
-        self._text_value = None
-        for pieces in (self._bare, self._blanks, self._item, self._pending):
-            pieces.clear()
-        self._bare_length = self._item_length = 0
+        self._typed = None
+        self._release()
+        self._blanks.clear()
+        self._pending.clear()
 
     # -- between values -----------------------------------------------------------------------------------------
 
@@ -440,10 +328,8 @@ class PythonArgumentsReader(ArgumentsReader):
         ch = text[pos]
         if state == _COMMENT:
             return self._in_comment(text, pos, final)
-        if ch in _BLANKS:
-            match = _BLANK_RUN.match(text, pos, self._cap)
-            assert match is not None
-            return match.end()
+        if ch in BLANKS:
+            return past(_BLANK_RUN, text, pos, self._cap)
         if ch == "\\":
             new = _continued(text, pos, final)
             if new != pos:
@@ -453,46 +339,41 @@ class PythonArgumentsReader(ArgumentsReader):
         marker = self._marker(text, pos, final)
         if marker is None:
             return -1
-        if state == _COLON:
-            return self._at_colon(ch, pos, bool(marker))
+        if state == COLON:
+            return self._at_colon(ch, pos, marker)
+        closes = ch in _CLOSERS or ch == self._closer
+        if state == VALUE and (marker or closes or ch == ","):
+            self._no_value(pos)
         if marker:
-            if state == _VALUE:
-                self._no_value(pos)
-            self._end_here(pos)
-            return pos
-        if ch in _CLOSERS or ch == self._closer:
-            if state == _VALUE:
-                self._no_value(pos)
+            return self._end_here(pos)
+        if closes:
             return self._close(ch, pos)
-        if state == _ITEM:
-            return self._at_item(text, pos, ch, final)
-        if state == _VALUE:
-            if ch == ",":
-                self._no_value(pos)
-                return pos
-            return self._at_value(text, pos, ch, final)
+        if state == MEMBER:
+            return self._at_member(text, pos, ch, final)
+        if state == VALUE:
+            return pos if ch == "," else self._at_value(text, pos, ch, final)
         return self._at_after(text, pos, ch, final)
 
     def _in_comment(self, text: str, pos: int, final: bool) -> int:
-        match = _comment_run(self._first).match(text, pos)
-        if match is not None:
-            return match.end()
+        end = past(_comment_run(self._first), text, pos)
+        if end > pos:
+            return end
         marker = self._marker(text, pos, final)
         if marker is None:
             return -1
         if marker or text[pos] == "\n":
-            self._state = _ITEM if self._at_start else _AFTER
+            self._state = self._resume
             return pos
         return pos + 1
 
-    def _no_value(self, pos: int) -> None:
-        self._tell("missing-value", f"no value for {self._key}; the key is dropped", pos, pos)
-        self._key = ""
-        self._state = _AFTER
+    def _at_comment(self, pos: int) -> int:
+        self._resume = self._state
+        self._state = _COMMENT
+        return pos + 1
 
-    def _at_item(self, text: str, pos: int, ch: str, final: bool) -> int:
+    def _at_member(self, text: str, pos: int, ch: str, final: bool) -> int:
         """Where a member begins: an argument, an entry, an element."""
-        level = self._stack[-1]
+        level = self._levels[-1]
         if ch == ",":
             self._tell("double-comma", "a comma without a member before it", pos, pos + 1)
             return pos + 1
@@ -500,28 +381,21 @@ class PythonArgumentsReader(ArgumentsReader):
             self._stars = True
             return pos + 1
         if ch == "#":
-            self._state = _COMMENT
-            self._at_start = True
-            return pos + 1
-        if level.kind in (_DICT, _MERGED):
+            return self._at_comment(pos)
+        if len(self._levels) == 1:
+            if ch == "{" and (self._stars or (level.empty and self._takes_dict())):
+                return self._merge(pos)
+            if ch in PAIRS:
+                self._name_positional(pos)
+                return self._at_value(text, pos, ch, final)
+            self._role = _IS_ITEM
+            return self._begin_scalar(text, pos, final)
+        if level.keyed:
             self._role = _IS_KEY
             return self._begin_scalar(text, pos, final)
-        if level.kind != _ARGS:
-            if level.kind == _BRACE and ch in "{[":  # no key of a dict
-                self._decide(level, _SET, "[")
-            return self._at_value(text, pos, ch, final)
-        if ch == "{":
-            if self._stars or (level.empty and self._takes_dict()):
-                if not self._stars:
-                    self._tell("non-object-arguments", "a dict in place of keyword arguments", pos, pos + 1)
-                self._stars = False
-                self._push(_MERGED, pos)
-                return pos + 1
-        if ch in "{[(":
-            self._name_positional(pos)
-            return self._at_value(text, pos, ch, final)
-        self._role = _IS_ITEM
-        return self._begin_scalar(text, pos, final)
+        if self._may_be_dict(level) and ch in "{[":  # no key of a dict
+            self._decide(level, "]")
+        return self._at_value(text, pos, ch, final)
 
     def _takes_dict(self) -> bool:
         """Whether a dict in first position is the arguments themselves, and not the first argument."""
@@ -530,18 +404,33 @@ class PythonArgumentsReader(ArgumentsReader):
         first = self._schema.param(self._schema.parameter_names[0])
         return first is not None and not first.object
 
+    def _merge(self, pos: int) -> int:
+        """A dict begins whose entries are the arguments."""
+        if not self._stars:
+            self._tell("non-object-arguments", "a dict in place of keyword arguments", pos, pos + 1)
+        self._stars = False
+        if not self._too_deep(pos):
+            self._levels.append(Level("}", ""))
+        return pos + 1
+
+    def _may_be_dict(self, level: Level) -> bool:
+        return level.mark >= 0 and level.closer == "}"
+
     def _name_positional(self, pos: int) -> None:
         names = () if self._schema is None else self._schema.parameter_names
         index = self._positional
         self._positional += 1
         name = names[index] if index < len(names) else f"arg{index}" if index else "input"
-        self._tell("non-object-arguments", f"an argument without name; taken for {name!r}", pos, pos)
+        self._tell("non-object-arguments", f"an argument without name; taken for {name!r}", pos)
         self._set_key(name)
 
     def _set_key(self, name: str) -> None:
         self._key = f'"{escape(name)}"'
-        named = self._stack[-1].kind in (_ARGS, _MERGED)
-        self._param = self._schema.param(name) if named and self._schema is not None else None
+        self._param = self._schema.param(name) if self._names() and self._schema is not None else None
+
+    def _names(self) -> bool:
+        """Whether the members here are arguments."""
+        return len(self._levels) == 1 or not self._levels[-1].json
 
     def _begin_scalar(self, text: str, pos: int, final: bool) -> int:
         """A string or bare text begins, in the role that was set."""
@@ -554,12 +443,10 @@ class PythonArgumentsReader(ArgumentsReader):
         return new
 
     def _at_value(self, text: str, pos: int, ch: str, final: bool) -> int:
-        if self._stack[-1].kind not in (_ARGS, _DICT, _MERGED):
+        if not self._levels[-1].keyed:
             self._param = None
-        if ch in "[({":
-            kind = _LIST if ch == "[" else _PAREN if ch == "(" else _BRACE
-            self._push(kind, pos)
-            return pos + 1
+        if ch in PAIRS:
+            return self._push(ch, pos)
         self._role = _IS_VALUE
         return self._begin_scalar(text, pos, final)
 
@@ -576,158 +463,107 @@ class PythonArgumentsReader(ArgumentsReader):
         if marker or ch == "," or ch in _CLOSERS:
             self._no_value(pos)
             return pos
-        self._state = _VALUE
-        named = self._stack[-1].kind == _ARGS
-        if ch == ":" or ch == "=":
-            if (ch == "=") != named:
-                self._colons = self._colons or named
-                self._tell("missing-colon", f"{ch!r} behind a key", pos, pos + 1)
-            return pos + 1
-        self._tell("missing-colon", "no colon behind a key", pos, pos)
-        return pos
+        self._state = VALUE
+        if ch not in ":=":
+            self._tell("missing-colon", "no colon behind a key", pos)
+            return pos
+        named = len(self._levels) == 1
+        if (ch == "=") != named:
+            self._colons = self._colons or named
+            self._tell("missing-colon", f"{ch!r} behind a key", pos, pos + 1)
+        return pos + 1
 
     def _at_after(self, text: str, pos: int, ch: str, final: bool) -> int:
         """Behind a value."""
-        level = self._stack[-1]
-        kind = level.kind
+        level = self._levels[-1]
         if ch == ",":
-            self._decide_by_comma(level)
-            self._state = _ITEM
             self._stars = False
-            return pos + 1
+            return self._next_member(level, pos + 1)
         if ch == "#":
-            self._state = _COMMENT
-            self._at_start = False
-            return pos + 1
-        if kind == _BRACE and ch == ":":
-            self._take_key(level)
-            return pos + 1
+            return self._at_comment(pos)
+        if ch == ":" and self._may_be_dict(level):
+            return self._take_key(level, pos)
         follows: bool | None
-        if kind == _ARGS:
+        if len(self._levels) == 1:
             limit, full = _window(text, pos, final)
             follows = _names_argument(text, pos, limit, full, self._colons)
             if follows is None:
                 return -1
         else:
-            follows = (
-                ch in "\"'-" or ch.isalnum() or ch == "_" or (ch in "[{" and kind not in (_DICT, _MERGED))
-            )
+            follows = ch in "\"'-_" or ch.isalnum() or (ch in "[{" and not level.keyed)
         if follows:
-            self._tell("missing-comma", "no comma between two members", pos, pos)
-            self._decide_by_comma(level)
-            self._state = _ITEM
-            return pos
+            self._tell("missing-comma", "no comma between two members", pos)
+            return self._next_member(level, pos)
         self._role = _IS_JUNK
         self._state = _BARE
         self._bare_multi = True
         self._start = self.base + pos
         return pos
 
-    def _decide_by_comma(self, level: _Level) -> None:
-        if level.kind == _PAREN:
-            self._decide(level, _TUPLE, "[")
-        elif level.kind == _BRACE:
-            self._decide(level, _SET, "[")
+    def _next_member(self, level: Level, pos: int) -> int:
+        """The next member begins at `pos`: it is no mere parenthesis, and no dict."""
+        if level.mark >= 0:
+            self._decide(level, "]")
+        self._state = MEMBER
+        return pos
 
-    def _take_key(self, level: _Level) -> None:
+    def _take_key(self, level: Level, pos: int) -> int:
         """A colon behind the first member of a brace: it is a dict, and the member was a key."""
-        mark = level.mark
-        key = "".join(self._pending[mark + 1 :])
-        del self._pending[mark + 1 :]
+        behind = level.mark + 1
+        key = "".join(self._pending[behind:])
+        del self._pending[behind:]
         level.empty = True
-        self._decide(level, _DICT, "{")
+        self._decide(level, "}")
         self._key = key if key.startswith('"') else f'"{escape(key)}"'
         self._param = None
-        self._state = _VALUE
+        self._state = VALUE
+        return pos + 1
 
     # -- bare text: numbers, words, and what is neither -------------------------------------------------------------
 
     def _in_bare(self, text: str, pos: int, final: bool) -> int:
         match = _bare_run(self._first).match(text, pos, self._cap)
         if match is not None and not self._blanks:
-            self._add_bare(match[0])
-            return match.end()
+            return self._add_bare(match[0], pos)
         ch = text[pos]
-        if ch in _BLANKS:
-            match = _BLANK_RUN.match(text, pos, self._cap)
-            assert match is not None
-            self._blanks.append(match[0])
-            self._bare_length += len(match[0])
-            return match.end()
+        if ch in BLANKS:
+            return self._add_blanks(text, pos, past(_BLANK_RUN, text, pos, self._cap))
         if ch == "\\" and not self._nest:
             new = _continued(text, pos, final)
-            if new > pos:
-                self._blanks.append(text[pos:new])
-                self._bare_length += new - pos
             if new != pos:
-                return new
+                return self._add_blanks(text, pos, new) if new > pos else new
         marker = self._marker(text, pos, final)
         if marker is None:
             return -1
         if marker:
             self._end_bare(pos)
-            if self._state == _VALUE:
+            if self._state == VALUE:
                 self._no_value(pos)
-            self._end_here(pos)
-            return pos
+            return self._end_here(pos)
         if self._nest:
             return self._in_nest(text, pos, ch, final)
         if ch in _CLOSERS or ch == self._closer:
             return self._end_bare(pos)
-        role = self._role
-        kind = self._stack[-1].kind
         if ch == ",":
-            if role == _IS_VALUE and kind == _ARGS and not self._is_scalar():
+            if self._role == _IS_VALUE and len(self._levels) == 1 and not self._is_scalar():
                 limit, full = _window(text, pos + 1, final)
                 follows = self._argument_follows(text, pos + 1, limit, full, final)
                 if follows is None:
                     return -1
                 if not follows:  # city=Paris, France, days=2
-                    return self._add_one(ch, pos)
+                    return self._add_bare(ch, pos)
             return self._end_bare(pos)
-        if ch == ":" or ch == "=":
-            ends = False
-            if role == _IS_KEY:
-                ends = True
-            elif role == _IS_ITEM:
-                ends = not self._bare_multi and _NAME_RUN.fullmatch("".join(self._bare)) is not None
-            elif role == _IS_VALUE and kind == _BRACE:
-                ends = ch == ":"
-            if ends and ch == "=":
-                if pos + 1 == len(text) and not final:
-                    return -1
-                ends = not text.startswith("==", pos)
-            if ch == "=" and role == _IS_VALUE and kind == _ARGS and not self._bare_multi:
-                if pos + 1 == len(text) and not final:
-                    return -1
-                if self._unglue(text, pos):
-                    return pos + 1
-            if ch == "=" and kind in (_LIST, _TUPLE, _DICT) and len(self._stack) == 2:
-                if pos + 1 == len(text) and not final:
-                    return -1
-                if self._closes_before(text, pos, kind):
-                    return pos + 1
-            if ends:
-                if role == _IS_ITEM:
-                    self._role = _IS_KEY
-                    if ch == ":":
-                        self._colons = True
-                        self._tell("missing-colon", "':' behind an argument's name", pos, pos + 1)
-                self._end_bare(pos, key=True)
-                if kind == _BRACE:
-                    return pos
-                self._state = _VALUE
-                return pos + 1
-            return self._add_one(ch, pos)
+        if ch in ":=":
+            return self._at_sign(text, pos, ch, final)
         if self._blanks:  # two words: one text, or two members without a comma
             apart: bool | None = False
             if ch == "#" and self._is_scalar():
                 apart = True
-            elif kind == _ARGS:
+            elif len(self._levels) == 1:
                 limit, full = _window(text, pos, final)
                 apart = _names_argument(text, pos, limit, full, self._colons)
-            elif role == _IS_VALUE:
-                apart = self._is_scalar() or (kind in (_DICT, _MERGED) and ch in "\"'")
+            elif self._role == _IS_VALUE:
+                apart = self._is_scalar() or (self._levels[-1].keyed and ch in "\"'")
             if apart is None:
                 return -1
             if apart:
@@ -735,18 +571,51 @@ class PythonArgumentsReader(ArgumentsReader):
             self._bare_multi = True
             self._join_blanks()
             return pos
-        if ch in "([{":
-            if len(self._nest) < self._max_depth:
-                self._nest.append(")" if ch == "(" else "]" if ch == "[" else "}")
-                self._bare_multi = True
-            return self._add_one(ch, pos)
-        return self._add_one(ch, pos)
+        if ch in PAIRS:
+            self._open_nest(ch)
+        return self._add_bare(ch, pos)
 
-    def _unglue(self, text: str, pos: int) -> bool:
+    def _at_sign(self, text: str, pos: int, ch: str, final: bool) -> int:
+        """A colon or `=` in bare text: what stands before it is a name, or it is part of the text."""
+        role = self._role
+        level = self._levels[-1]
+        named = len(self._levels) == 1
+        maybe_dict = self._may_be_dict(level)
+        ends = role == _IS_KEY or (role == _IS_VALUE and maybe_dict and ch == ":")
+        if role == _IS_ITEM and not self._bare_multi:
+            ends = _NAME_RUN.fullmatch("".join(self._item)) is not None
+        if ch == "=":
+            glued = role == _IS_VALUE and named and not self._bare_multi
+            unclosed = (
+                len(self._levels) == 2
+                and (level.closer == level.json or level.closer == ")")
+                and level.mark < 0
+            )
+            if (ends or glued or unclosed) and pos + 1 == len(text) and not final:
+                return -1
+            if text.startswith("==", pos):
+                ends = False
+            elif (glued and self._unglue(pos)) or (unclosed and self._closes_before(pos)):
+                return pos + 1
+        if not ends:
+            self._bare_multi = True
+            return self._add_bare(ch, pos)
+        if role == _IS_ITEM:
+            self._role = _IS_KEY
+            if ch == ":":
+                self._colons = True
+                self._tell("missing-colon", "':' behind an argument's name", pos, pos + 1)
+        self._end_bare(pos, key=True)
+        if maybe_dict:
+            return pos
+        self._state = VALUE
+        return pos + 1
+
+    def _unglue(self, pos: int) -> bool:
         """At `=` behind bare text: is that a value and, without a comma, the next argument's name?"""
-        if text.startswith("==", pos) or self._bare_length > 2 * _WINDOW or self._is_scalar():
+        if self._length > 2 * WINDOW or self._is_scalar():
             return False
-        token = "".join(self._bare)
+        token = "".join(self._item)
         names = () if self._schema is None else self._schema.parameter_names
         glued = _GLUED.fullmatch(token)
         found = [name for name in names if token.endswith(name) and _is_scalar(token[: -len(name)])]
@@ -756,104 +625,103 @@ class PythonArgumentsReader(ArgumentsReader):
             return False
         else:
             name = glued[2]
-        self._bare[:] = [token[: -len(name)]]
-        self._end_bare(pos - len(name))
-        self._tell("missing-comma", "no comma between two arguments", pos - len(name), pos - len(name))
-        self._role = _IS_KEY
-        self._set_key(name)
-        self._state = _VALUE
+        start = pos - len(name)
+        self._item[:] = [token[: -len(name)]]
+        self._end_bare(start)
+        self._tell("missing-comma", "no comma between two arguments", start)
+        self._begin_argument(name)
         return True
 
-    def _closes_before(self, text: str, pos: int, kind: int) -> bool:
+    def _closes_before(self, pos: int) -> bool:
         """At `=` behind a name in a list or dict: is that the next argument, because the closer was left out?"""
         names = () if self._schema is None else self._schema.parameter_names
-        token = "".join(self._bare)
-        if token not in names or self._stack[-1].empty or text.startswith("==", pos):
+        token = "".join(self._item)
+        if token not in names or self._levels[-1].empty:
             return False
-        self._bare.clear()
+        self._release()
         self._blanks.clear()
-        self._bare_length = 0
-        start = pos - len(token)
-        self._tell("missing-closer", f"{_opened(kind)} is not closed before {token}=", start, start)
-        self._pop()
-        self._role = _IS_KEY
-        self._set_key(token)
-        self._state = _VALUE
+        self._pop_to(0, pos - len(token))
+        self._begin_argument(token)
         return True
 
-    def _add_bare(self, piece: str) -> None:
-        self._bare.append(piece)
-        self._bare_length += len(piece)
+    def _begin_argument(self, name: str) -> None:
+        self._role = _IS_KEY
+        self._set_key(name)
+        self._state = VALUE
 
-    def _add_one(self, ch: str, pos: int) -> int:
+    def _add_bare(self, piece: str, pos: int) -> int:
         self._join_blanks()
-        self._add_bare(ch)
-        if ch in ",:=":
+        if piece == ",":
             self._bare_multi = True
-        return pos + 1
+        self._item.append(piece)
+        self._length += len(piece)
+        return pos + len(piece)
+
+    def _add_blanks(self, text: str, pos: int, end: int) -> int:
+        self._blanks.append(text[pos:end])
+        self._length += end - pos
+        return end
 
     def _join_blanks(self) -> None:
         if self._blanks:
-            self._bare += self._blanks
+            self._item += self._blanks
             self._blanks.clear()
+
+    def _open_nest(self, ch: str) -> None:
+        if len(self._nest) < self._max_depth:
+            self._nest.append(PAIRS[ch])
+            self._bare_multi = True
 
     def _in_nest(self, text: str, pos: int, ch: str, final: bool) -> int:
         """Brackets within bare text: `open("a, b")`."""
-        self._join_blanks()
         if self._nest_quote:
             if ch == "\\":
                 if pos + 1 == len(text) and not final:
                     return -1
-                self._add_bare(text[pos : pos + 2])
-                return min(pos + 2, len(text))
+                return self._add_bare(text[pos : pos + 2], pos)
             if ch == self._nest_quote:
                 self._nest_quote = ""
         elif ch in "\"'":
             self._nest_quote = ch
-        elif ch in "([{":
-            if len(self._nest) < self._max_depth:
-                self._nest.append(")" if ch == "(" else "]" if ch == "[" else "}")
+        elif ch in PAIRS:
+            self._open_nest(ch)
         elif ch == self._nest[-1]:
             self._nest.pop()
-        self._add_bare(ch)
-        return pos + 1
+        return self._add_bare(ch, pos)
 
     def _is_scalar(self) -> bool:
-        if self._bare_multi or self._bare_length > MAX_NUMBER:
+        if self._bare_multi or self._length > MAX_NUMBER:
             return False
-        return _is_scalar("".join(self._bare))
+        return _is_scalar("".join(self._item))
 
     def _end_bare(self, pos: int, key: bool = False) -> int:
-        token = "".join(self._bare)
-        self._bare.clear()
+        token = self._release()
         self._blanks.clear()
         self._nest.clear()
         self._nest_quote = ""
-        self._bare_length = 0
         end = self.base + pos
         if self._role == _IS_JUNK:
-            self._state = _AFTER
+            self._state = AFTER
             self._report("junk", f"{_shown(token)} behind a value", end)
         elif self._role == _IS_KEY:
             name = token
-            if self._stack[-1].kind != _ARGS:
-                found = number(token)
-                name = _WORDS.get(token) or found or token
-                if name == token and token not in _WORDS and found is None:
+            if len(self._levels) > 1:
+                known = _WORDS.get(token) or number(token)
+                name = known or token
+                if known is None:
                     self._report("unquoted-key", f"the key {_shown(token)} has no quotes", end)
             self._set_key(name)
-            self._state = _COLON
+            self._state = COLON
         else:
             if self._role == _IS_ITEM:
                 self._role = _IS_VALUE
                 self._name_positional(pos)
-            self._emit_value(self._bare_json(token, end, key))
-            self._state = _AFTER
+            self._emit(self._bare_json(token, end, key))
+            self._state = AFTER
         return pos
 
     def _report(self, code: str, message: str, end: int) -> None:
-        self.recovered = True
-        self.out.append(Diagnostic(code, message, self._start, end))
+        self._tell(code, message, self._start - self.base, end - self.base)
 
     def _bare_json(self, token: str, end: int, key: bool) -> str:
         """The JSON text of a value without quotes, or of the first key of a brace."""
@@ -917,7 +785,6 @@ class PythonArgumentsReader(ArgumentsReader):
         self._state = _STRING
         if not joined:
             self._start = self.base + pos
-            self._text_value = None
             if self._role == _IS_VALUE:
                 self._begin_string_value()
         return quote_at + (3 if triple else 1)
@@ -946,11 +813,11 @@ class PythonArgumentsReader(ArgumentsReader):
             self._coerce
             and param is not None
             and not (param.only_string if self._unions else param.may_be_string)
-            and self._stack[-1].kind in (_ARGS, _MERGED)
+            and self._names()
         ):
-            self._text_value = TextValue(param, max_depth=self._max_depth, max_held=self._max_held)
+            self._begin_typed(param)
         else:
-            self._emit_value('"')
+            self._emit('"')
 
     def _in_string(self, text: str, pos: int, final: bool) -> int:
         match = self._run.match(text, pos, self._cap)
@@ -984,7 +851,7 @@ class PythonArgumentsReader(ArgumentsReader):
         if ends is None and not final:
             return -1
         if ends:
-            self._tell("missing-quote", "the string has no closing quote", pos, pos)
+            self._tell("missing-quote", "the string has no closing quote", pos)
             self._end_string(pos)
             return pos
         self._content(ch)
@@ -997,33 +864,20 @@ class PythonArgumentsReader(ArgumentsReader):
             self._high = ""
         if self._role != _IS_VALUE:
             self._item.append(piece)
-            self._item_length += len(piece)
-            if self._role == _IS_ITEM and self._item_length > _WINDOW:  # no key
+            self._length += len(piece)
+            if self._role == _IS_ITEM and self._length > WINDOW:  # no key
                 self._positional_string(-1)
-            return
-        value = self._text_value
-        if value is None:
-            self._emit(escape(piece))
+        elif self._typed is None:
+            self._give(escape(piece))
         else:
-            value.feed(piece)
-            self._take_typed(value)
-
-    def _take_typed(self, value: TextValue) -> None:
-        """What the schema made of a string; its key waits until there is any."""
-        for item in value.out:
-            if isinstance(item, Diagnostic):  # its offsets are those of the content, not of the text
-                self._report(item.code, item.message, self._start)
-            else:
-                self._emit(self._lead() + item if self._key else item)
-        value.out.clear()
+            self._typed.feed(piece)
+            self._drain()
 
     def _positional_string(self, pos: int) -> None:
         """The string that was held because it might have been a key is a value."""
         self._role = _IS_VALUE
         self._name_positional(self._start - self.base if pos < 0 else pos)
-        held = "".join(self._item)
-        self._item.clear()
-        self._item_length = 0
+        held = self._release()
         high, self._high = self._high, ""
         self._begin_string_value()
         self._content(held)
@@ -1032,21 +886,16 @@ class PythonArgumentsReader(ArgumentsReader):
     def _end_string(self, pos: int) -> None:
         if self._high:
             self._content("")
-        if self._role == _IS_VALUE:
-            value = self._text_value
-            if value is None:
-                self._emit('"')
-            else:
-                value.finish()
-                self._take_typed(value)
-                self._text_value = None
-            self._state = _AFTER
+        if self._role != _IS_VALUE:
+            self._state = COLON
+            if self._role == _IS_KEY:
+                self._set_key(self._release())
             return
-        self._state = _COLON
-        if self._role == _IS_KEY:
-            self._set_key("".join(self._item))
-            self._item.clear()
-            self._item_length = 0
+        self._state = AFTER
+        if self._typed is None:
+            self._give('"')
+        else:
+            self._finish_typed()
 
     def _escape(self, text: str, pos: int, final: bool) -> int:
         end = len(text)
@@ -1147,14 +996,14 @@ class PythonArgumentsReader(ArgumentsReader):
             return _CLOSES if full else None
         ch = text[at]
         role = self._role
-        kind = self._stack[-1].kind
+        level = self._levels[-1]
         marker = self._marker(text, at, final)
         if marker is None:
             return None
         if marker:
             return _CLOSES
         if ch == ":":
-            return _CLOSES if role != _IS_VALUE or kind == _BRACE else _NO
+            return _CLOSES if role != _IS_VALUE or self._may_be_dict(level) else _NO
         if ch == "=" and role != _IS_VALUE:
             return _CLOSES
         if role == _IS_KEY:
@@ -1181,22 +1030,14 @@ class PythonArgumentsReader(ArgumentsReader):
             after = _skip(text, at + 1, limit)
             if after >= limit:
                 return _NO if full else None
-            if text[after] in "\"'":
-                return _JOINS
-            if text[after] in "rRbBfFuU":
-                if after + 3 > limit and not full:
-                    return None
-                return _JOINS if _PREFIX.match(text, after, limit) else _NO
-            return _NO
+            joins = text[after] in "\"'" or _has_prefix(text, after, limit, full)
+            return None if joins is None else _JOINS if joins else _NO
         if at > start:
-            if ch in "rRbBfFuU":
-                if at + 3 > limit and not full:
-                    return None
-                if _PREFIX.match(text, at, limit):
-                    return _JOINS
-        if kind == _ARGS and (at > start or ch.isalpha() or ch == "_"):
-            follows = self._next_argument(text, at, limit, full, at == start)
-            return None if follows is None else _CLOSES if follows else _NO
+            joins = _has_prefix(text, at, limit, full)
+            if joins is not False:
+                return None if joins is None else _JOINS
+        if len(self._levels) == 1 and (at > start or ch.isalpha() or ch == "_"):
+            return self._next_argument(text, at, limit, full, at == start)
         return _NO
 
     def _next_argument(self, text: str, at: int, limit: int, full: bool, glued: bool) -> bool | None:
@@ -1218,13 +1059,12 @@ class PythonArgumentsReader(ArgumentsReader):
 
     def _verdict_comma(self, text: str, start: int, limit: int, full: bool, final: bool) -> int | None:
         """The same if a comma follows the quote."""
-        kind = self._stack[-1].kind
-        if kind == _ARGS:
+        level = self._levels[-1]
+        if len(self._levels) == 1:
             if self._role == _IS_ITEM or self._positional:
                 return _CLOSES
-            follows = self._argument_follows(text, start, limit, full, final)
-            return None if follows is None else _CLOSES if follows else _NO
-        if kind not in (_DICT, _MERGED):
+            return self._argument_follows(text, start, limit, full, final)
+        if not level.keyed:
             return _CLOSES
         at = _skip(text, start, limit)
         if at >= limit:
@@ -1261,8 +1101,8 @@ class PythonArgumentsReader(ArgumentsReader):
 
 def _window(text: str, start: int, final: bool) -> tuple[int, bool]:
     """How far one may look from `start`, and whether that is all one will ever see."""
-    limit = min(len(text), start + _WINDOW)
-    return limit, final or limit - start == _WINDOW
+    limit = min(len(text), start + WINDOW)
+    return limit, final or limit - start == WINDOW
 
 
 def _skip(text: str, start: int, limit: int) -> int:
@@ -1278,6 +1118,13 @@ def _continued(text: str, pos: int, final: bool) -> int:
     if match is not None:
         return match.end()
     return -1 if not final and text[pos + 1 :] in ("", "\r") else pos
+
+
+def _has_prefix(text: str, at: int, limit: int, full: bool) -> bool | None:
+    """Whether a string with a prefix begins at `at`."""
+    if text[at] not in "rRbBfFuU":
+        return False
+    return None if at + 3 > limit and not full else _PREFIX.match(text, at, limit) is not None
 
 
 def _is_scalar(token: str) -> bool:
@@ -1299,10 +1146,6 @@ def _names_argument(text: str, at: int, limit: int, full: bool, colons: bool) ->
     if after + 1 >= limit:
         return True if full else None
     return text[after + 1] != "="
-
-
-def _opened(kind: int) -> str:
-    return {"]": "a list", ")": "a parenthesis", "}": "a brace"}[_ENDS_WITH[kind]]
 
 
 def _shown(token: str) -> str:
