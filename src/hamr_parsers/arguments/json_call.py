@@ -1,6 +1,6 @@
 """One call as one JSON object, its keys in any order.
 
-Theory. `JsonCallReader` is a `JsonReader` that pauses at each member of the outermost object (and of a nested
+Theory. `JsonCallReader` is an `ObjectReader` that pauses at each member of the outermost object (and of a nested
 `"function": {...}`). The name is read here, since it must not be streamed and has rules of its own; the value of the
 arguments passes through as the JSON text that is given out; everything else is skipped. So mending, nesting
 and holding are those of `JsonReader`, with the whole object in view.
@@ -18,10 +18,10 @@ import re
 from typing import Final
 
 from ..events import Diagnostic
+from .json_ahead import BLANKS
 from .json_mend import Boundary
-from .json_nodes import Node, past
-from .json_reader import JsonReader
-from .object_reader import LONE_HALF, Shape
+from .json_nodes import past
+from .object_reader import LONE_HALF, ObjectReader
 
 __all__ = ["BARE_CALL", "JsonCallReader"]
 
@@ -31,17 +31,16 @@ IDS: Final = frozenset(("id", "call_id", "tool_call_id"))
 IGNORED: Final = frozenset(("type",))
 
 _MAX_NAME = 256
-_BLANKS = re.compile(r"\s*+")
 _NAME_RUN = re.compile(r"""[^\s\x00-\x1f"'\\,\[\](){}<>]*+""")
 _NULL = re.compile(r"(?:null(?:\Z|\s{0,8}(?:\Z|(,)))|nul?\Z|n\Z)")
 _BARE_NAME = re.compile(r"[\w.\-:/]*+")
-_NO_NAME = re.compile(
-    r"[\s()\[\]{}]"
-)  # an escaped quote may stand in one: other projects' records have such tools
+_NO_NAME = re.compile(r"[\s()\[\]{}]")
+"""An escaped quote may stand in a name: other projects' records have such tools."""
 _NO_NAMES = frozenset(("null", "none", "true", "false", "undefined", "nan"))
 _ESCAPE = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
 _PARTIAL_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?+\Z")
-_MARKDOWN_ESCAPE = re.compile(r"\\[_.*\-]")
+_MARKDOWN = "_.*-"
+_MARKDOWN_ESCAPE = re.compile(rf"\\[{_MARKDOWN}]")
 
 
 def _prefixes(word: str) -> str:
@@ -60,7 +59,7 @@ BARE_CALL: Final = re.compile(
 """May an object that begins here be a call? A match that ends with the text (without group 1) may still become one."""
 
 
-class JsonCallReader(JsonReader):
+class JsonCallReader(ObjectReader):
     """Reads one call object from its opening brace.
 
     Args:
@@ -69,50 +68,8 @@ class JsonCallReader(JsonReader):
         bare: no marker stands before the object: a key before the arguments that no call has means that it is none.
         max_held: how much of the input may be read before the call is certain, in characters.
 
-    Attributes:
-        status: "more" (all was read that can be), "announce", "failed" (`reason` says why), "done", "key": a key that
-            no call has; the caller sets `parameters` and feeds on.
-        parameters: those of the tool `name`: they may stand beside the name instead of in an object of their own.
-        name, call_id: of the call, from its announcement on. `source_id`: an id that came after the arguments.
-        wrap_key: see `ObjectReader`; may be set at the announcement.
-        unquoted: the name stood without quotes.
-        has_arguments: a key for the arguments was read.
-        arguments_done: the arguments were read to their own end.
-        marks: where the "name" and the "arguments" stand, as offsets of start and end in the whole input.
-        out: the arguments' JSON text and diagnostics, from the announcement on.
+    `wrap_key` may be set at the announcement.
     """
-
-    __slots__ = (
-        "_announced",
-        "_buffer",
-        "_capture",
-        "_ended",
-        "_flat",
-        "_from",
-        "_given",
-        "_lead",
-        "_null",
-        "_open",
-        "_parked",
-        "_phase",
-        "_piece",
-        "_quote_open",
-        "_read",
-        "_role",
-        "_shape",
-        "arguments_done",
-        "bare",
-        "call_id",
-        "has_arguments",
-        "marks",
-        "max_held",
-        "name",
-        "parameters",
-        "reason",
-        "source_id",
-        "status",
-        "unquoted",
-    )
 
     def __init__(
         self,
@@ -122,52 +79,56 @@ class JsonCallReader(JsonReader):
         max_held: int = 1 << 20,
     ) -> None:
         super().__init__(boundary, max_depth + 1, watch=1)
+        self._limit = max_depth
         self.bare = bare
         self.max_held = max_held
         self.status = "more"
-        self.unquoted = False
+        """"more" (all was read that can be), "announce", "failed" (`reason` says why), "done", "key": a key that no
+        call has; the caller sets `parameters` and feeds on."""
         self.reason = ""
         self.name: str | None = None
         self.call_id: str | None = None
         self.source_id: str | None = None
+        """An id that came after the arguments."""
+        self.unquoted = False
+        """The name stood without quotes."""
+        self.parameters: tuple[str, ...] | None = None
+        """Those of the tool `name`: they may stand beside the name instead of in an object of their own."""
         self.has_arguments = False
-        self.marks: list[tuple[str, int, int]] = []
-        self._from = 0
+        """A key for the arguments was read."""
         self.arguments_done = False
-        self._limit = max_depth
+        """The arguments were read to their own end."""
+        self.marks: list[tuple[str, int, int]] = []
+        """Where the "name" and the "arguments" stand, as offsets of start and end in the whole input."""
         self._phase = "start"
-        self._role = ""
         self._announced = False
         self._ended = False
+        self._given = False
+        self._null = False
         self._read = 0
+        self._buffer: list[str | Diagnostic] = []
+        # the name, an id, and where the name or the arguments begin
         self._piece: list[str] = []
         self._quote_open: str | None = None
-        self._capture: list[str] = []
-        self._buffer: list[str | Diagnostic] = []
-        self._given = False
-        self.parameters: tuple[str, ...] | None = None
+        self._capture: list[str] | None = None
+        self._from = 0
+        # arguments beside the name: the key that waits for its value, and what closes a value that was cut
         self._flat = False
         self._lead = ""
         self._open = ""
-        self._null = False
-        self._shape: Shape | None = None
-        self._parked: Node | None = None
 
     # -- the caller's side -----------------------------------------------------------------------------
 
     def feed(self, text: str, pos: int, final: bool) -> int:
         if self.done:
             return pos
-        if self._announced:
-            return self._go_on(text, pos, final)
-        left = self.max_held - self._read
-        if len(text) - pos > left:
-            limit = pos + left
+        limit = pos + self.max_held - self._read
+        if self._announced or len(text) <= limit:
+            new = self._go_on(text, pos, final)
+        else:
             new = self._go_on(text[:limit], pos, False)
             if self.status == "more":
                 return self._fail("max-held", limit)
-        else:
-            new = self._go_on(text, pos, final)
         self._read += new - pos
         return new
 
@@ -185,8 +146,7 @@ class JsonCallReader(JsonReader):
 
     def _go_on(self, text: str, pos: int, final: bool) -> int:
         self.status = "more"
-        if self._parked is not None:
-            self.node, self._parked = self._parked, None
+        self._unpark()
         if self._announced and self._buffer:
             # nothing was given out before the announcement
             self.out[:0] = self._buffer
@@ -199,16 +159,9 @@ class JsonCallReader(JsonReader):
         if self.out and (not self._announced or self.status == "announce"):
             self._buffer += self.out
             self.out.clear()
-        if self.node is not None and not (
-            self._streams and (self._phase == "arguments" or self._phase == "flat" and not self._lead)
-        ):
-            self.node, self._parked = None, self.node
+        streams = self._phase == "arguments" or self._phase == "flat" and not self._lead
+        self._park(streams and self._announced and self._shape is None)
         return pos
-
-    @property
-    def _streams(self) -> bool:
-        """The reader's output is the call's: nothing stands between."""
-        return self._announced and self._shape is None
 
     # -- phases ----------------------------------------------------------------------------------------
 
@@ -228,11 +181,9 @@ class JsonCallReader(JsonReader):
 
     def _in_members(self, text: str, pos: int, final: bool) -> int:
         """Between the members, at their keys."""
-        while True:
-            if self._ended:
-                return self._finish(pos)
+        while not self._ended:
             old = len(self.out)
-            pos = super().feed(text, pos, final)
+            pos = self._feed_json(text, pos, final)
             self._sift(old)
             if self.done:
                 pos = self._object_ended(pos)
@@ -245,6 +196,7 @@ class JsonCallReader(JsonReader):
                 self._watch(1)
             if self.pause == "key":
                 return self._at_key(pos)
+        return self._finish(pos)
 
     def _sift(self, old: int) -> None:
         """Drop the text of the object itself, keep the diagnostics."""
@@ -258,9 +210,8 @@ class JsonCallReader(JsonReader):
     def _at_key(self, pos: int) -> int:
         key = self.key
         self._hold.clear()
-        self._capture.clear()
+        self._capture = None
         self._phase = "value"
-        self._role = ""
         if key in NAMES and self.name is None:
             self._phase = "function" if key == "function" and self.watch == 1 else "name"
         elif key in ARGUMENTS and (not self.has_arguments or self._null):
@@ -269,7 +220,7 @@ class JsonCallReader(JsonReader):
             self.keyless = ""
             self._phase = "before"
         elif key in IDS:
-            self._role = "id"
+            self._capture = []
         elif key not in IGNORED:
             if self.bare and not self.has_arguments:
                 return self._fail(f"a call has no {key!r}", pos)
@@ -294,9 +245,7 @@ class JsonCallReader(JsonReader):
                 self._note("non-object-arguments", "arguments beside the name", here, here)
             return
         self._phase = "value"
-        here = self.base + pos
-        self.out.append(Diagnostic("extra-key", f"a call has no {key!r}", self._key_from, here))
-        self.recovered = True
+        self._note("extra-key", f"a call has no {key!r}", self._key_from - self.base, pos)
 
     def _in_beside(self, text: str, pos: int, final: bool) -> int:
         """The caller has set `parameters`."""
@@ -306,7 +255,7 @@ class JsonCallReader(JsonReader):
     def _in_flat(self, text: str, pos: int, final: bool) -> int:
         """In the value of an argument that stands beside the name; its key waits for the first of it."""
         old = len(self.out)
-        pos = super().feed(text, pos, final)
+        pos = self._feed_json(text, pos, final)
         if self._lead:
             at = next((n for n in range(old, len(self.out)) if isinstance(self.out[n], str)), -1)
             if at >= 0:
@@ -315,15 +264,18 @@ class JsonCallReader(JsonReader):
                 self._given = True
         if self.done or self.pause is not None:
             self.marks.append(("arguments", self._key_from, self.base + pos))
+            self._open = self.closing if self.cut and not self._lead else ""
+        return self._behind_value(pos)
+
+    def _behind_value(self, pos: int) -> int:
+        """If the value is over, its object goes on, or ends with it."""
+        if self.done or self.pause is not None:
             self._phase = "members"
-            if self.done:
-                self._open = self.closing if self.cut and not self._lead else ""
-                return self._object_ended(pos)
-        return pos
+        return self._object_ended(pos) if self.done else pos
 
     def _in_function(self, text: str, pos: int, final: bool) -> int:
         """`"function":` holds a name or the call itself."""
-        pos = past(_BLANKS, text, pos)
+        pos = past(BLANKS, text, pos)
         if pos < len(text) and text[pos] == "{":
             self._watch(2)
             self._phase = "members"
@@ -334,84 +286,61 @@ class JsonCallReader(JsonReader):
     def _in_name(self, text: str, pos: int, final: bool) -> int:
         n = len(text)
         if self._quote_open is None:
-            pos = past(_BLANKS, text, pos)
-            if pos >= n:
+            pos = past(BLANKS, text, pos)
+            if pos >= n or self._escaped and text[pos:] == "\\":
                 return self._fail("no name", pos) if final else pos
             c = text[pos]
-            if c == "\\" and self._escaped:
-                if pos + 1 >= n:
-                    return self._fail("no name", pos) if final else pos
-                if text[pos + 1] != '"':
-                    return self._fail("the name is no string", pos)
-                self._quote_open = c
-                pos += 2
-                self._from = self.base + pos
-            elif c in "\"'":
-                if c == "'":
-                    self._note("single-quotes", "a string in single quotes", pos, pos + 1)
-                self._quote_open = c
-                pos += 1
-                self._from = self.base + pos
+            if c == '"' or self._escaped and text.startswith('\\"', pos):
+                pass
+            elif c == "'":
+                self._note("single-quotes", "a string in single quotes", pos, pos + 1)
             elif c.isalpha() or c == "_":
                 self._note("unquoted-value", "a name without quotes", pos, pos)
-                self._quote_open = ""
                 self.unquoted = True
-                self._from = self.base + pos
+                c = ""
             else:
                 return self._fail("the name is no string", pos)
-        if self._quote_open == "":
-            end = past(_BARE_NAME, text, pos)
+            self._quote_open = c
+            pos += 2 if c == "\\" else len(c)
+            self._from = self.base + pos
+        while True:
+            end = past(_BARE_NAME if self.unquoted else _NAME_RUN, text, pos)
             self._piece.append(text[pos:end])
             pos = end
-            if self._too_long():
+            if sum(map(len, self._piece)) > _MAX_NAME * 6:
                 return self._fail("the name is too long", pos)
-            if pos >= n and not final:
-                return pos
-            if final and pos >= n or text[pos] not in ",}" and not text[pos].isspace():
-                return self._fail("the name is not complete", pos)
-            if "".join(self._piece).lower() in _NO_NAMES:
-                return self._fail("the name is no string", pos)
-            return self._named(pos, pos)
-        while True:
-            m = _NAME_RUN.match(text, pos)
-            assert m is not None
-            if m[0]:
-                self._piece.append(m[0])
-                pos = m.end()
-                if self._too_long():
-                    return self._fail("the name is too long", pos)
             if pos >= n:
                 return self._fail("the name is not complete", pos) if final else pos
             c = text[pos]
-            if c == self._quote_open:
-                if c == "\\":
-                    if pos + 1 >= n and not final:
-                        return pos
-                    if text[pos + 1 : pos + 2] != '"':
-                        return self._fail("a backslash in the name", pos)
-                    return self._named(pos, pos + 2)
-                return self._named(pos, pos + 1)
-            if c == "\\":
-                m = _ESCAPE.match(text, pos)
-                if m is not None:
-                    self._piece.append(m[0])
-                elif _PARTIAL_ESCAPE.match(text, pos) and not final:
+            if self.unquoted:
+                if c not in ",}" and not c.isspace():
+                    return self._fail("the name is not complete", pos)
+                if "".join(self._piece).lower() in _NO_NAMES:
+                    return self._fail("the name is no string", pos)
+                return self._named(pos, pos)
+            if c == "\\" == self._quote_open:
+                if pos + 1 >= n and not final:
                     return pos
-                else:
-                    m = _MARKDOWN_ESCAPE.match(text, pos)
-                    if m is None:
-                        return self._fail("a backslash in the name", pos)
-                    self._note("bad-escape", "a backslash in the name was dropped", pos, pos + 1)
-                    self._piece.append(m[0][1:])
-                pos = m.end()
-                continue
+                if text[pos + 1 : pos + 2] != '"':
+                    return self._fail("a backslash in the name", pos)
+                return self._named(pos, pos + 2)
+            if c == self._quote_open:
+                return self._named(pos, pos + 1)
             if c in ",\n":
                 self._note("missing-quote", "a closing quote was left out", pos, pos)
                 return self._named(pos, pos)
-            return self._fail("no name has blanks, quotes or brackets", pos)
-
-    def _too_long(self) -> bool:
-        return sum(map(len, self._piece)) > _MAX_NAME * 6
+            if c != "\\":
+                return self._fail("no name has blanks, quotes or brackets", pos)
+            escape = _ESCAPE.match(text, pos) or _MARKDOWN_ESCAPE.match(text, pos)
+            if escape is None:
+                wait = _PARTIAL_ESCAPE.match(text, pos) and not final
+                return pos if wait else self._fail("a backslash in the name", pos)
+            piece = escape[0]
+            if piece[1] in _MARKDOWN:
+                self._note("bad-escape", "a backslash in the name was dropped", pos, pos + 1)
+                piece = piece[1]
+            self._piece.append(piece)
+            pos = escape.end()
 
     def _named(self, end: int, pos: int) -> int:
         """The name's text ended at `end`, its quote at `pos`."""
@@ -425,47 +354,34 @@ class JsonCallReader(JsonReader):
         if _NO_NAME.search(name):
             return self._fail("no name has blanks or brackets", pos)
         self.name = name
-        if not self.has_arguments:
-            self.keyless = "arguments"
         self._lex = "A"
         self._floor = -1
         self._hold.clear()
         self._phase = "members"
         if self.has_arguments:
             # they came before it
-            self._announce(pos)
+            return self._announce(pos)
+        self.keyless = "arguments"
         return pos
 
     def _note(self, code: str, message: str, start: int, end: int) -> None:
-        self.recovered = True
-        self.out.append(Diagnostic(code, message, self.base + start, self.base + end))
+        self._abs = self.base
+        self._mend(code, message, start, end)
 
     def _in_value(self, text: str, pos: int, final: bool) -> int:
         """In the value of an id, or of a key that does not matter."""
         old = len(self.out)
-        pos = super().feed(text, pos, final)
-        if self._role == "id" and sum(map(len, self._capture)) <= _MAX_NAME * 6:
+        pos = self._feed_json(text, pos, final)
+        if self._capture is not None and sum(map(len, self._capture)) <= _MAX_NAME * 6:
             self._capture += [item for item in self.out[old:] if isinstance(item, str)]
         self._sift(old)
-        if self.done or self.pause is not None:
-            if self.pause is not None and self._role == "id":
-                self._identify()
-            self._phase = "members"
-            if self.done:
-                return self._object_ended(pos)
-        return pos
+        if self._capture is not None and self.pause is not None:
+            self._identify("".join(self._capture))
+        return self._behind_value(pos)
 
-    def _object_ended(self, pos: int) -> int:
-        """The call's object is over: without a name it was no call, and its end may be what announces it."""
-        self.done = False
-        self._ended = True
-        if self.name is None:
-            return self._fail("no name", pos)
-        return pos if self._announced else self._announce(pos)
-
-    def _identify(self) -> None:
+    def _identify(self, json_text: str) -> None:
         try:
-            ident = json.loads("".join(self._capture))
+            ident = json.loads(json_text)
         except ValueError:
             return
         if isinstance(ident, int) and not isinstance(ident, bool):
@@ -476,21 +392,28 @@ class JsonCallReader(JsonReader):
             else:
                 self.call_id = ident
 
+    def _object_ended(self, pos: int) -> int:
+        """The call's object is over: without a name it was no call, and its end may be what announces it."""
+        self.done = False
+        self._ended = True
+        if self.name is None:
+            return self._fail("no name", pos)
+        return pos if self._announced else self._announce(pos)
+
     def _in_before(self, text: str, pos: int, final: bool) -> int:
         """Before the first character of the arguments."""
-        pos = past(_BLANKS, text, pos)
-        if pos >= len(text) and not final:
-            return pos
-        if pos < len(text) and self._marker_at(text, pos, final) is None:
+        pos = past(BLANKS, text, pos)
+        if pos >= len(text):
+            if not final:
+                return pos
+        elif self._marker_at(text, pos, final) is None:
             return pos
         null = _NULL.match(text, pos) if not self._given else None
-        if null is not None:
-            if null[1] or null.end() < len(text):
-                # nothing yet: another key may bring the arguments
-                self._null = bool(null[1])
-            elif not final:
-                return pos
-        if self._null:
+        if null is not None and not null[1] and null.end() == len(text) and not final:
+            return pos
+        if null is not None and null[1]:
+            # nothing yet: another key may bring the arguments
+            self._null = True
             self._phase = "value"
             return pos
         if self.name is not None and not self._announced:
@@ -499,43 +422,23 @@ class JsonCallReader(JsonReader):
             self.cut = self._ended = True
             self._phase = "members"
             return pos if self.name is not None else self._fail("no name", pos)
-        lacks = self._lacks_brace(text, pos, final)
-        if lacks is None:
-            return pos
-        if lacks:
-            self._abs = self.base
-            self._put_brace(pos)
-            self._given = True
-        elif text[pos] != "{":
-            self._shape = Shape(self.wrap_key, self._limit, self.base + pos)
-            if text[pos] == "[":
-                # the object around it counts
-                self._set_depth(self.max_depth - 1)
-        self._phase = "arguments"
-        self._from = self.base + pos
+        if self._begin_object(text, pos, final):
+            self._given = self._given or self._lex == "k0"  # a brace that was left out
+            self._phase = "arguments"
+            self._from = self.base + pos
         return pos
 
     def _in_arguments(self, text: str, pos: int, final: bool) -> int:
         old = len(self.out)
-        pos = super().feed(text, pos, final)
-        shape = self._shape
-        ended = self.pause is not None or self.done and not self.cut
-        if shape is not None:
-            items = self.out[old:]
-            del self.out[old:]
-            shape.take(items, self.out)
-            if ended:
-                shape.end(self.out)
-            elif self.done:
-                self.closing = shape.cut(self.closing, self.out)
-            self.recovered = self.recovered or shape.recovered
+        pos = self._feed_object(text, pos, final)
         if any(isinstance(item, str) for item in self.out[old:]):
             self._given = True
+        ended = self.pause is not None or self.done and not self.cut
         if ended or self.done:
             self.marks.append(("arguments", self._from, self.base + pos))
         if ended:
             self.arguments_done = self.pause is not None
-            if shape is not None:
+            if self._shape is not None:
                 self._set_depth(self._limit + self.watch)
             self._given = self.enough = True
             self._phase = "members"

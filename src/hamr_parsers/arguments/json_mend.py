@@ -38,8 +38,6 @@ _WORDS_KEY = re.compile(r"[\w$.\-]++(?: [\w$.\-]++){0,7}+ ?+(?:\Z|(:))")
 _DOUBLED = re.compile(rf"\{{\s*+(?:\Z|([{{{QUOTES}\w$.\-]))")
 _ESCAPED_KEY = re.compile(r'(?:\\[nrt]|\s){0,16}(?:\\?\Z|\\"[^"\\:\n]{0,40}(?:\\?\Z|\\"\s{0,8}(?:\Z|(:))))')
 """Behind the brace of an object that was escaped as a whole."""
-_FIRST_KEY = re.compile(r'"(?:[\w$\-]{0,40}+\Z|[\w$\-]{1,40}+"\s{0,8}+(?:\Z|(:)))')
-"""A key where an object is due; group 1 if it is certain."""
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+\Z")
 _LONG_NUMBER = re.compile(r"-?[0-9]*+(\.[0-9]*+)?+\Z")
 _DIGITS = re.compile(r"[0-9]*+(\.[0-9]*+)?+\Z")
@@ -364,21 +362,6 @@ class Mender(Ahead):
         self._lex = lex
         self._quote = c
         return j
-
-    def _lacks_brace(self, text: str, i: int, final: bool) -> bool | None:
-        """Where an object is due, does its first key stand at `i`? None: more text is needed."""
-        m = _FIRST_KEY.match(text, i)
-        if m is None:
-            return False
-        return True if m[1] else False if final else None
-
-    def _put_brace(self, i: int) -> None:
-        """The opening brace of an object was left out before `i`."""
-        self._mend("missing-opener", "an opening brace was left out", i, i)
-        self.out.append("{")
-        self._hold.clear()
-        self._stack = self._stack.push("{")
-        self._lex = "k0"
 
     def _scalar(self) -> tuple[str, str, str] | None:
         """The JSON of an unquoted value with the code and message of its mend, or None if it is a text."""

@@ -16,6 +16,7 @@ import re
 from typing import Final
 
 from ..events import Diagnostic
+from .json_ahead import BLANKS
 from .json_call import ARGUMENTS, IDS, IGNORED, NAMES, JsonCallReader
 from .json_mend import Boundary
 from .json_nodes import past
@@ -25,7 +26,6 @@ __all__ = ["KeyedCallReader"]
 
 _ORDINARY: Final = NAMES | ARGUMENTS | IDS | IGNORED
 _NAME: Final = re.compile(r"[^\s()\[\]{}<>\"'`,]{1,256}")
-_BLANKS = re.compile(r"\s*+")
 
 
 class KeyedCallReader(JsonCallReader):
@@ -39,8 +39,6 @@ class KeyedCallReader(JsonCallReader):
         again: the reader is done, but its object holds another call, for which `proceed` prepares it.
         key_at: offset of that call's key.
     """
-
-    __slots__ = ("_form", "_lone", "again", "key_at", "several")
 
     def __init__(
         self,
@@ -74,8 +72,7 @@ class KeyedCallReader(JsonCallReader):
         if self._form == "ordinary":
             return super()._at_key(pos)
         self._hold.clear()
-        self._capture.clear()
-        self._role = ""
+        self._capture = None
         self.key_at = self._key_from + (0 if self._unquoted() else 1)
         if not first:
             self._phase = "further"
@@ -102,7 +99,7 @@ class KeyedCallReader(JsonCallReader):
 
     def _in_either(self, text: str, pos: int, final: bool) -> int:
         """Behind a key of an ordinary call: a name there is a string."""
-        pos = past(_BLANKS, text, pos)
+        pos = past(BLANKS, text, pos)
         if pos == len(text) and not final:
             return pos
         if text[pos : pos + 1] == "{" and self.key in NAMES and self.key != "function":
@@ -116,16 +113,14 @@ class KeyedCallReader(JsonCallReader):
 
     def _in_further(self, text: str, pos: int, final: bool) -> int:
         """Behind another key: a call of its own, if an object follows."""
-        pos = past(_BLANKS, text, pos)
+        pos = past(BLANKS, text, pos)
         if pos == len(text) and not final:
             return pos
         if self.several and text[pos : pos + 1] == "{" and _is_name(self.key):
             self.again = self.done = True
             self.status = "done"
             return pos
-        here = self.base + pos
-        self.out.append(Diagnostic("extra-key", f"{self.key!r} is no call", self._key_from, here))
-        self.recovered = True
+        self._note("extra-key", f"{self.key!r} is no call", self._key_from - self.base, pos)
         self._phase = "value"
         return pos
 

@@ -14,18 +14,20 @@ import json
 import re
 
 from ..events import Diagnostic
+from .json_ahead import BLANKS
 from .json_mend import Boundary
 from .json_nodes import Node, past
 from .json_reader import JsonReader
 
-__all__ = ["LONE_HALF", "ObjectReader", "Shape"]
+__all__ = ["LONE_HALF", "ObjectReader"]
 
 Out = list[str | Diagnostic]
 
-_BLANKS = re.compile(r"\s*+")
 LONE_HALF = re.compile(r"[\ud800-\udfff]")
 """Half of a surrogate pair, from an escape that stood alone: cannot be encoded."""
 _STRING = re.compile(r'(?:[^"\\]|\\.)*+', re.DOTALL)
+_FIRST_KEY = re.compile(r'"(?:[\w$\-]{0,40}+\Z|[\w$\-]{1,40}+"\s{0,8}+(?:\Z|(:)))')
+"""A key where an object is due; group 1 if it is certain."""
 
 
 class Shape:
@@ -36,19 +38,6 @@ class Shape:
         max_depth: for an object that is read from a string.
         start: where the value begins (offset in the input); what is odd inside a string is reported there.
     """
-
-    __slots__ = (
-        "_form",
-        "_inner",
-        "_junk",
-        "_max_depth",
-        "_rest",
-        "_seen",
-        "_waits",
-        "_wrap_key",
-        "recovered",
-        "start",
-    )
 
     def __init__(self, wrap_key: str, max_depth: int, start: int) -> None:
         self._wrap_key = wrap_key
@@ -70,92 +59,81 @@ class Shape:
             if not isinstance(item, str):
                 out.append(item)
                 continue
-            form = self._form
-            if not form:
+            if not self._form:
                 item = item.lstrip()
                 if not item:
                     continue
-                if item[0] == '"':
-                    form = self._form = '"'
+                forms = {'"': '"', "{": "pass", "n": "null"}
+                self._form = forms.get(item[0], "wrap")
+                if self._form == '"':
                     item = item[1:]
-                elif item.startswith("null"):
-                    form = self._form = "null"
-                elif item[0] == "{":
-                    form = self._form = "pass"
-                else:
-                    self._wrap(out)
-                    form = "wrap"
-            if form in ("wrap", "pass"):
-                if item:
-                    out.append(item)
-            elif form != "null":
+                elif self._form == "wrap":
+                    self._wrap("", out)
+            if self._form in ('"', "object"):
                 self._string(item, out)
+            elif item and self._form != "null":
+                out.append(item)
 
-    def _wrap(self, out: Out) -> None:
-        self._form = "wrap"
+    def _tell(self, code: str, message: str, out: Out) -> None:
         self.recovered = True
-        message = f"the arguments are no object: taken as {json.dumps(self._wrap_key)}"
-        out.append(Diagnostic("non-object-arguments", message, self.start, self.start))
-        out.append(f"{{{json.dumps(self._wrap_key, ensure_ascii=False)}: ")
+        out.append(Diagnostic(code, message, self.start, self.start))
+
+    def _wrap(self, text: str, out: Out) -> None:
+        """The value, which begins with `text`, becomes a member."""
+        self._form = "wrap"
+        key = json.dumps(self._wrap_key)
+        self._tell("non-object-arguments", f"the arguments are no object: taken as {key}", out)
+        out.append(f"{{{json.dumps(self._wrap_key, ensure_ascii=False)}: {text}")
 
     def _string(self, item: str, out: Out) -> None:
+        """More of the inside of a string, perhaps with its closing quote."""
         end = past(_STRING, item, 0)
-        body = item[:end]
-        if not body:
+        text = item[:end]
+        if not text:
             return
-        text: str = body
-        if "\\" in body:
-            text = LONE_HALF.sub(lambda m: f"\\u{ord(m[0]):04x}", json.loads(f'"{body}"'))
         if self._form == '"':
-            self._waits.append(body)
-            self._seen += text.lstrip() if not self._seen else text
-            seen = self._seen
-            if not seen or len(seen) < 5 and "null".startswith(seen.rstrip()):
-                return
-            if seen[0] == "{":
-                self._form = "object"
-                self._inner = JsonReader(None, self._max_depth)
-                text = seen
-            elif seen.strip() == "null":
-                self._seen = "null "
-                return
-            else:
-                self._wrap(out)
-                out.append('"' + "".join(self._waits) + item[end:])
-                return
-        self._decoded(text, False, out)
+            self._waits.append(text)
+        if "\\" in text:
+            text = LONE_HALF.sub(lambda m: f"\\u{ord(m[0]):04x}", json.loads(f'"{text}"'))
+        if self._form == "object":
+            self._decoded(text, False, out)
+            return
+        self._seen += text.lstrip() if not self._seen else text
+        seen = self._seen
+        if seen[:1] == "{":
+            self._form = "object"
+            self._inner = JsonReader(None, self._max_depth)
+            self._decoded(seen, False, out)
+        elif seen.strip() == "null":
+            self._seen = "null "
+        elif seen and not (len(seen) < 5 and "null".startswith(seen.rstrip())):
+            self._wrap('"' + "".join(self._waits) + item[end:], out)
 
     def _decoded(self, text: str, final: bool, out: Out) -> None:
+        """More of the text of the object that a string holds."""
         inner = self._inner
         assert inner is not None
-        if not self._rest and not final:
-            given = inner.fast(text)
-            if given is not None:
-                inner.base += len(text)
-                if given:
-                    out.append(given)
-                return
-        done = inner.done
-        if not done:
+        given = inner.fast(text) if not self._rest and not final else None
+        if given is not None:
+            inner.base += len(text)
+            if given:
+                out.append(given)
+            return
+        over = inner.done
+        if not over:
             text = self._rest + text
             pos = inner.feed(text, 0, final)
             inner.base += pos
-            self._rest = text[pos:]
-            self._move(inner, out)
-            if not inner.done:
-                return
-            text, self._rest = self._rest, ""
-        if text.strip() and not self._junk:
-            self._junk = self.recovered = True
-            out.append(Diagnostic("junk", "text behind the object was dropped", self.start, self.start))
-
-    def _move(self, inner: JsonReader, out: Out) -> None:
-        for item in inner.out:
-            if not isinstance(item, str):
-                item = Diagnostic(item.code, item.message, self.start, self.start)
-            out.append(item)
-        inner.out.clear()
-        self.recovered = self.recovered or inner.recovered
+            for item in inner.out:
+                if isinstance(item, str):
+                    out.append(item)
+                else:
+                    self._tell(item.code, item.message, out)
+            inner.out.clear()
+            text, self._rest = text[pos:], "" if inner.done else text[pos:]
+        if inner.done and text.strip() and not self._junk:
+            self._junk = True
+            self._tell("junk", "text behind the object was dropped", out)
 
     def end(self, out: Out) -> None:
         """The value is whole: complete the object."""
@@ -163,28 +141,19 @@ class Shape:
         if form == "wrap":
             out.append("}")
         elif form == "object":
-            inner = self._inner
-            assert inner is not None
-            if not inner.done:
-                self._decoded("", True, out)
-            if inner.cut:
-                self.recovered = True
-                out.append(Diagnostic("missing-closer", "the object was left open", self.start, self.start))
-                out.append(inner.closing)
-        elif form == "pass":
-            pass
+            closing = self.cut("", out)
+            if closing:
+                self._tell("missing-closer", "the object was left open", out)
+                out.append(closing)
         elif form == '"' and self._seen and self._seen.strip() != "null":
-            self._wrap(out)
-            out.append('"' + "".join(self._waits) + '"}')
-        else:
+            self._wrap('"' + "".join(self._waits) + '"}', out)
+        elif form != "pass":
             out.append("{}")
 
     def cut(self, closing: str, out: Out) -> str:
         """The text ended inside the value, whose own closing text is `closing`: the closing text of the object."""
-        if self._form == "wrap":
-            return closing + "}"
-        if self._form == "pass":
-            return closing
+        if self._form in ("wrap", "pass"):
+            return closing + "}" * (self._form == "wrap")
         inner = self._inner
         if inner is None:
             return "{}"
@@ -197,35 +166,33 @@ class ObjectReader(JsonReader):
     """Reads the arguments of a call: the result is always the text of a JSON object.
 
     Args:
-        boundary, max_depth: as for `JsonReader`.
+        boundary, max_depth, watch: as for `JsonReader`.
         wrap_key: the key under which a value that is no object is given; may be set before the first `feed`.
     """
 
-    __slots__ = ("_begun", "_parked", "_shape")
-
     def __init__(
-        self, boundary: Boundary | None = None, max_depth: int = 200, wrap_key: str = "input"
+        self, boundary: Boundary | None = None, max_depth: int = 200, wrap_key: str = "input", watch: int = 0
     ) -> None:
-        super().__init__(boundary, max_depth)
+        super().__init__(boundary, max_depth, watch)
         self.wrap_key = wrap_key
         self._begun = False
         self._shape: Shape | None = None
         self._parked: Node | None = None
-        """The fast half while its text must pass through the shape: hidden from `fast`."""
+        """The fast half while it must not be asked: its text is not yet what is given out."""
+
+    _feed_json = JsonReader.feed
 
     def feed(self, text: str, pos: int, final: bool) -> int:
         if not self._begun:
             if self.done:
                 return pos
-            pos = past(_BLANKS, text, pos)
+            pos = past(BLANKS, text, pos)
             if pos == len(text):
                 if final:
                     self.done = self.cut = True
                     self.closing = "{}"
                 return pos
             at = self._marker_at(text, pos, final)
-            if at is None:
-                return pos
             if at:
                 if self.boundary is not None and self.boundary.ends_turn(text, pos):
                     self.cut, self.closing = True, "{}"
@@ -233,32 +200,54 @@ class ObjectReader(JsonReader):
                     self.out.append("{}")
                 self.done = True
                 return pos
-            lacks = self._lacks_brace(text, pos, final)
-            if lacks is None:
+            if at is None or not self._begin_object(text, pos, final):
                 return pos
             self._begun = True
-            if lacks:
-                self._abs = self.base
-                self._put_brace(pos)
-            elif text[pos] != "{":
-                self._shape = Shape(self.wrap_key, self.max_depth, self.base + pos)
-                if text[pos] == "[":
-                    # the object around it counts
-                    self._set_depth(self.max_depth - 1)
-        shape = self._shape
-        if shape is None:
-            return super().feed(text, pos, final)
+        self._unpark()
+        pos = self._feed_object(text, pos, final)
+        self._park(self._shape is None)
+        return pos
+
+    def _park(self, streams: bool) -> None:
+        """Hide the fast half, unless what it reads `streams` as it is."""
+        if self.node is not None and not streams:
+            self.node, self._parked = None, self.node
+
+    def _unpark(self) -> None:
         if self._parked is not None:
             self.node, self._parked = self._parked, None
-        pos = super().feed(text, pos, final)
-        self.node, self._parked = None, self.node
-        items = self.out[:]
-        self.out.clear()
-        shape.take(items, self.out)
-        if self.done:
-            if self.cut:
-                self.closing = shape.cut(self.closing, self.out)
-            else:
+
+    def _begin_object(self, text: str, pos: int, final: bool) -> bool:
+        """The arguments begin at `pos`: as what? False if more text must tell."""
+        first = _FIRST_KEY.match(text, pos)
+        if first is not None and first[1]:
+            self._abs = self.base
+            self._mend("missing-opener", "an opening brace was left out", pos, pos)
+            self.out.append("{")
+            self._hold.clear()
+            self._stack = self._stack.push("{")
+            self._lex = "k0"
+        elif first is not None and not final:
+            return False
+        elif text[pos] != "{":
+            self._shape = Shape(self.wrap_key, self._limit, self.base + pos)
+            if text[pos] == "[":
+                # the object around it counts
+                self._set_depth(self.max_depth - 1)
+        return True
+
+    def _feed_object(self, text: str, pos: int, final: bool) -> int:
+        """Read on in the arguments, through their shape."""
+        old = len(self.out)
+        pos = self._feed_json(text, pos, final)
+        shape = self._shape
+        if shape is not None:
+            items = self.out[old:]
+            del self.out[old:]
+            shape.take(items, self.out)
+            if self.pause is not None or self.done and not self.cut:
                 shape.end(self.out)
-        self.recovered = self.recovered or shape.recovered
+            elif self.done:
+                self.closing = shape.cut(self.closing, self.out)
+            self.recovered = self.recovered or shape.recovered
         return pos
