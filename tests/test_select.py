@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -241,6 +242,31 @@ def test_a_family_that_is_not_registered_is_named_and_not_replaced(name: str, fa
     assert (found.parser, found.source) == ("auto", "auto")
     assert f"looks like {family} (" in found.reason
     assert "which is not registered yet, so auto it is" in found.reason
+
+
+def names_by_family() -> dict[str, list[str]]:
+    names: dict[str, list[str]] = {}
+    for line in (Path(__file__).parent / "data" / "model_names.txt").read_text(encoding="utf-8").splitlines():
+        if line.startswith("# "):
+            names[line[2:]] = []
+        else:
+            names[[*names][-1]].append(line)
+    return names
+
+
+@pytest.mark.parametrize(("family", "names"), names_by_family().items())
+def test_names_as_people_write_them(family: str, names: list[str]) -> None:
+    found = {name: resolve_parser(model=name).parser for name in names}
+    assert {name: parser for name, parser in found.items() if parser != family} == {}
+
+
+def test_a_model_that_writes_no_calls_is_of_no_family() -> None:
+    found = resolve_parser(model="Qwen/Qwen3-Embedding-8B")
+    assert (found.parser, found.source) == ("auto", "auto")
+    assert found.reason == (
+        "the model's name 'Qwen/Qwen3-Embedding-8B' is that of a model that writes no calls ('embedding'), so auto"
+        " it is; parser= or a chat template would override that."
+    )
 
 
 def test_two_families_in_one_name_are_no_evidence() -> None:
@@ -695,6 +721,26 @@ def test_many_threads_at_once() -> None:
         ("qwen3_coder", "nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", False),
         ("qwen3_xml", "Qwen/Qwen3.5-27B", False),
         ("mistral", "mistralai/Magistral-Small-2509", False),
+        ("step3p5", "stepfun-ai/Step-3.5-Flash-FP8", True),
+        ("step3p5", None, False),
+        ("step3", "stepfun-ai/step3", True),
+        ("nemotron_v3", "nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", True),
+        ("ling3", "inclusionAI/Ling-3.0-flash", True),
+        ("spark25", "XHToken/Spark-X2.5-4B", True),
+        ("k2_horizon", "LLM360/K2-Horizon", True),
+        ("iquest_q1", "IQuestLab/IQuest-Q1-40B", True),
+        ("minimax_m2", "minimax/minimax-m2.5:free", True),
+        ("minimax_m3", "MiniMaxAI/MiniMax-M3", False),
+        ("gigachat35", "ai-sage/GigaChat3.5-70B", True),
+        ("glm47", "zai-org/GLM-4.7", False),
+        ("glm47", "RedHatAI/GLM-5.3-Flash-NVFP4", True),
+        ("kimi_k3", "moonshotai/Kimi-K3", False),
+        ("kimi_k2", "moonshotai/Kimi-K2-Thinking", False),
+        ("apriel", "ServiceNow-AI/Apriel-1.5-15b-Thinker", False),
+        ("apriel", "ServiceNow-AI/Apriel-1.6-15b-Thinker", True),
+        ("olmo3", "allenai/Olmo-3-7B-Instruct", False),
+        ("olmo3", "olmo-3:7b-think", True),
+        ("seed_oss", "ByteDance-Seed/Seed-OSS-36B-Instruct", False),
         ("llama3_json", "meta-llama/Llama-3.3-70B-Instruct", False),
         ("openai", "o3-mini", False),
         ("auto", "who-knows", False),

@@ -9,10 +9,11 @@ fine-tunes keep). Of matches that overlap the longest is meant: it is the more s
 side by side are no evidence for either, except that what stands behind a base model's name and before
 `distill` is only the teacher.
 
-*Templates.* A chat template is brought into one spelling too (comments, blanks and escapes out), so that it
-may come as text, as JSON, re-indented or edited. The marker with the most characters wins.
+*Templates.* A chat template is brought into one spelling too (comments, blanks, quotes and escapes out), so
+that it may come as text, as JSON, re-indented or edited. The marker with the most characters wins.
 
-The stronger evidence wins whole; what the weaker says otherwise is reported in `conflicts`. A family that is
+The stronger evidence wins whole; what the weaker says otherwise is reported in `conflicts`. Where a family's
+templates cannot be told from another's (`template_of`), the name decides between the two. A family that is
 known but not registered wins like any other, and then the answer is `auto`, or the registered family that
 reads the same dialect: never the next best guess.
 """
@@ -22,7 +23,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
@@ -134,6 +135,7 @@ class _Evidence:
     parser: str  # the registered family that reads it, or the fallback
     says: str  # "the model's name 'x' looks like y ('z')"
     then: str = ""  # ", which is not registered yet, so ..."
+    template_of: str | None = None  # the family whose templates look the same
 
 
 @lru_cache(maxsize=1024)
@@ -176,6 +178,11 @@ def _resolve(
         )
         return Resolution(_FALLBACK, "auto", reason, tuple(conflicts))
 
+    if len(evidence) == 2:
+        told, named = (e for _, e in evidence)
+        if named.template_of is not None and named.template_of == told.family:
+            then = f", whose chat templates look like those of {told.family}{named.then}"
+            evidence = [("model", replace(named, then=then))]
     source, best = evidence[0]
     for _, weaker in evidence[1:]:
         if weaker.family is not None and weaker.family != best.family:
@@ -183,7 +190,9 @@ def _resolve(
                 conflicts.append(weaker.says)
     if best.family is None or (best.parser == _FALLBACK and best.family != _FALLBACK):
         source = "auto"
-    over = "parser=" if evidence[0][0] == "chat_template" else "parser= or a chat template"
+    if chat_template and template is None and best.family is not None:
+        best = replace(best, says=f"the chat template did not tell the family, but {best.says}")
+    over = "parser=" if template is not None else "parser= or a chat template"
     return Resolution(
         best.parser, source, f"{best.says}{best.then}; {over} would override that.", tuple(conflicts)
     )
@@ -263,6 +272,7 @@ class _Table:
     """Everything to weigh, of all families and hints."""
 
     reads: dict[str, str]  # family or hint -> the registered family that reads it, or the fallback
+    twins: dict[str, str]  # family -> the one whose templates look the same
     patterns: tuple[_Pattern, ...]
     markers: tuple[tuple[str, tuple[str, ...], str], ...]  # family, what must be there, as it was spelled
 
@@ -283,7 +293,8 @@ def _table(generation: int) -> _Table:
         markers += [
             (entry.id, tuple(map(_squeeze, m)), " and ".join(map(repr, m))) for m in entry.template_markers
         ]
-    return _Table(reads, tuple(patterns), tuple(markers))
+    twins = {f.id: f.template_of for f in families if f.template_of is not None}
+    return _Table(reads, twins, tuple(patterns), tuple(markers))
 
 
 def _evidence(what: str, table: _Table, family: str, by: str) -> _Evidence:
@@ -292,7 +303,7 @@ def _evidence(what: str, table: _Table, family: str, by: str) -> _Evidence:
     if parser != family:
         known = f"whose dialect {parser} reads" if parser != _FALLBACK else "which is not registered yet"
         then = f", {known}" + (f", so {_FALLBACK} it is" if parser == _FALLBACK else "")
-    return _Evidence(family, parser, f"{what} looks like {family} ({by})", then)
+    return _Evidence(family, parser, f"{what} looks like {family} ({by})", then, table.twins.get(family))
 
 
 def _undecided(what: str, rivals: list[tuple[str, str]]) -> _Evidence:
@@ -327,7 +338,8 @@ def normal_model(model: str) -> str:
         >>> normal_model("C:\\\\models\\\\Qwen_Qwen3-Coder-30B-A3B-Instruct-Q5_K_M.gguf")
         'models/qwen-qwen3-coder-30b-a3b-instruct'
     """
-    name = re.sub(r"[\s_]", "-", model.strip()[-1024:].lower().replace("\\", "/"))
+    name = model.strip()[-1024:].lower().replace("\\", "/").replace("___", ".")  # ModelScope's directories
+    name = re.sub(r"[\s_]", "-", name)
     name = _CACHED_MODEL.sub(r"\1/\2", _SCHEME.sub("", name)).partition("?")[0]
     parts = [part for part in map(_bare, name.split("/")) if not _UNTOLD.fullmatch(part)]
     return "/".join(parts[-2:])
@@ -340,6 +352,14 @@ def _bare(part: str) -> str:
     return part
 
 
+#: What models are called that give vectors, scores, verdicts or sound. They keep the name of the chat model
+#: that they were made from, and write no calls.
+_MUTE = re.compile(
+    r"(?<![a-z])(?:(?:embed(?:ding)?s?|rerank(?:er|ing)?)(?:-?qa)?|reward|p?rm|guard(?:ian)?|content-safety|tts|asr)(?![a-z])"
+    r"|(?<![a-z])col(?:bert|pali|qwen|smol)|(?<![a-z0-9])(?:gte|gme|dse|e5|bge|vlm2vec)(?=-)"
+)
+
+
 @lru_cache(maxsize=1024)
 def _by_name(generation: int, model: str) -> _Evidence | None:
     full = normal_model(model)
@@ -348,6 +368,13 @@ def _by_name(generation: int, model: str) -> _Evidence | None:
     found = [(m, p) for p in table.patterns if (m := p.search(name, full)) and m.end() > m.start()]
     found = [(m, p) for m, p in found if not _teacher(m, p, found, name)]
     what = f"the model's name {model[:200]!r}"
+    if found and (mute := _MUTE.search(name)):
+        return _Evidence(
+            None,
+            _FALLBACK,
+            f"{what} is that of a model that writes no calls ({mute[0]!r})",
+            f", so {_FALLBACK} it is",
+        )
     for base in (False, True):
         tier = sorted(_longest(found, base), key=lambda match: match.start() - match.end())
         if not tier:
@@ -409,14 +436,15 @@ def _opens_reasoning(generation: int, family: str, model: str | None) -> bool:
 # --- by template --------------------------------------------------------------------------------------------
 
 _CODED = re.compile(r"\\+u([0-9a-fA-F]{4})")
-_NOISE = re.compile(r"\\+[nrt]|[\s\\]+")
+_NOISE = re.compile(r"\\+[nrt]|[\s\\'\"+~]+|\{\{-?|-?\}\}")
 
 
 def _squeeze(text: str) -> str:
-    """Text without blanks and escapes, in whatever way they were written."""
+    """Text without what is a matter of style in a template: blanks, escapes, quotes, how pieces are joined
+    (`a + b`, `a ~ b`, `{{ a }}{{ b }}`) and how Jinja is told to trim."""
     if "\\u" in text:
         text = _CODED.sub(lambda match: chr(int(match[1], 16)), text)
-    return _NOISE.sub("", text)
+    return _NOISE.sub("", text).replace("{%-", "{%").replace("-%}", "%}")
 
 
 def _without_comments(template: str) -> str:

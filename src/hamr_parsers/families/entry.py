@@ -109,6 +109,8 @@ class Family:
             base's name, so these count only where no family's `name_patterns` match.
         template_markers: each is a tuple of strings that must all stand in a chat template (blanks and
             backslashes aside); the marker with the most characters of any family wins.
+        template_of: the family whose chat templates cannot be told from this one's; between the two a model's
+            name decides.
         bare: the format has no marker, so an unmarked object with a name and arguments is a call even if no
             tools are given.
         borrows: where another family writes the same opener, it is that family's: a text of unknown family that begins
@@ -162,6 +164,7 @@ class Family:
     name_patterns: tuple[str, ...] = ()
     base_patterns: tuple[str, ...] = ()
     template_markers: tuple[tuple[str, ...], ...] = ()
+    template_of: str | None = None
     bare: bool = False
     borrows: bool = False
     no_call: tuple[str, ...] = ()
