@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,8 @@ import pytest
 
 import hamr_parsers as hp
 from hamr_parsers.errors import RenderError
+
+from .fuzz.check import time_out
 
 HERMES = 'Hi.\n<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>\n'
 QWEN_XML = (
@@ -186,13 +187,7 @@ def test_samples_are_told(tools: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize("piece", ["<tool_call>", "<", "word <b> ", 'x</tool_call>"', HERMES])
-def test_time_is_linear(piece: str) -> None:
-    hp.detect(piece)
-    few, many = (_time(piece * (size // len(piece))) for size in (4_000, 16_000))
-    assert many < 8 * few + 1
-
-
-def _time(text: str) -> float:
-    start = time.perf_counter()
-    hp.detect(text)
-    return time.perf_counter() - start
+def test_long_texts_come_to_an_end(piece: str) -> None:
+    """A time-out, not a measure: what is quadratic here takes minutes."""
+    with time_out(20):
+        hp.detect(piece * (64_000 // len(piece)))

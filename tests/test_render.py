@@ -495,12 +495,6 @@ def test_parsers_without_a_form_of_their_own() -> None:
         hp.render({"content": "x"}, parser="hermes", ids="new")  # type: ignore[arg-type]
 
 
-def test_a_block_that_no_prompt_of_the_family_opens() -> None:
-    """Granite's prompts open no block, so its reader knows no text that begins inside one."""
-    thing = refused({"content": "Hi."}, "granite", in_reasoning=True).thing
-    assert thing == "a reasoning block that the prompt opened and that is empty"
-
-
 def test_the_error_survives_pickling() -> None:
     error = refused({"reasoning": "a"}, "llama3_json")
     again = pickle.loads(pickle.dumps(error))

@@ -133,7 +133,7 @@ class KeyedCallReader(JsonCallReader):
         return pos
 
     def _object_ended(self, pos: int) -> int:
-        if self.name is None and self._lone is not None:
+        if self.name is None and self._lone is not None and not self.cut:
             self.name, at = self._lone
             self.marks.append(("name", at, at + len(self.name)))
         return super()._object_ended(pos)
