@@ -121,6 +121,11 @@ class More(Exception):
 class Ahead:
     """Where a reader stands in its value, and what it can see from there."""
 
+    __slots__ = (
+        "_end", "_final", "_first", "_floor", "_lex", "_quote", "_short", "_stack", "_text", "boundary",
+        "enough", "max_depth", "watch",
+    )  # fmt: skip
+
     def __init__(self, boundary: Boundary | None = None, max_depth: int = 200, watch: int = 0) -> None:
         self.boundary = boundary
         self.max_depth = max_depth
@@ -142,8 +147,9 @@ class Ahead:
 
     def _look(self, i: int) -> None:
         """A look ahead begins at `i`."""
-        self._end = min(i + LOOK, len(self._text))
-        self._short = len(self._text) < i + LOOK and not self._final
+        end, size = i + LOOK, len(self._text)
+        self._short = size < end and not self._final
+        self._end = end if end < size else size
 
     def _edge(self, answer: bool = True) -> bool:
         """The answer at the edge of the look, if nothing more will be seen there."""
@@ -172,6 +178,8 @@ class Ahead:
 
     def _at(self, i: int) -> bool:
         """Does a marker stand at `i`?"""
+        if self._text[i] not in self._first:
+            return False
         at = self._marker_at(self._text, i, self._final)
         if at is None:
             raise More

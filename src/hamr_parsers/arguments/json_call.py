@@ -71,6 +71,13 @@ class JsonCallReader(ObjectReader):
     `wrap_key` may be set at the announcement.
     """
 
+    __slots__ = (
+        "_announced", "_buffer", "_capture", "_ended", "_flat", "_from", "_given", "_lead", "_null",
+        "_open", "_phase", "_piece", "_quote_open", "_read", "arguments_done", "bare", "call_id",
+        "has_arguments", "marks", "max_held", "name", "parameters", "reason", "source_id", "status",
+        "unquoted",
+    )  # fmt: skip
+
     def __init__(
         self,
         boundary: Boundary | None = None,

@@ -51,7 +51,7 @@ _EITHER_HIGH = re.compile(r"\\{1,2}(u[dD][89abAB][0-9a-fA-F]{2})")
 """The first half of a surrogate pair, escaped once or twice; `_EITHER_LOW` the second, and the beginning of one."""
 _EITHER_LOW = re.compile(r"\\{1,2}(u[dD][c-fC-F][0-9a-fA-F]{2})")
 _PARTIAL_LOW = re.compile(r"(?:\\{1,2}(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?)?\Z")
-_PLAIN = {quote: re.compile(rf"[^\"\\\x00-\x1f{ends}]*+") for quote, ends in ENDS.items()}
+_PLAIN = {quote: re.compile(rf"[^\"\\\x00-\x1f{ends}]*+") for quote, ends in [*ENDS.items(), ("\\", "")]}
 _PLAIN_TAIL = re.compile(r'[^"\\\x00-\x1f,}\]]*+')
 _CLOSING_RUN = re.compile(r"[}\]]*+")
 _COMMA_QUOTE = re.compile(r', ?(?:\Z|[\n\r]\s*+(?:\Z|("))|("))')
@@ -71,7 +71,8 @@ _VALUES = frozenset(("t", "v0", "v", "o"))
 _BETWEEN = _VALUES | {"A", "k0", "k", "c"}
 """States between tokens, where blanks, comments and markers may stand."""
 _STRINGS = frozenset(("S", "S0", "D"))
-_FAST = frozenset(("A", "k0", "v0"))
+_FAST = _STRINGS | {"A", "k0", "v0"}
+"""Those that the fast half knows too, if nothing is held."""
 
 
 @lru_cache(maxsize=256)
@@ -82,11 +83,20 @@ def _until(stop: str, first: str) -> re.Pattern[str]:
 
 def _spell(text: str) -> str:
     """How JSON spells a text inside a string."""
-    return json.dumps(text, ensure_ascii=False)[1:-1]
+    return _encode(text)[1:-1]
+
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Mender(Ahead):
     """The state of a JSON reader, and its careful half."""
+
+    __slots__ = (
+        "_abs", "_back", "_comma_at", "_deep", "_dotted", "_escaped", "_gap", "_held", "_hold", "_key_at",
+        "_key_from", "_length", "_limit", "_mark", "_pend", "_safe", "_word", "base", "closing", "cut",
+        "done", "key", "keyless", "node", "out", "pause", "recovered", "wrap_key",
+    )  # fmt: skip
 
     def __init__(self, boundary: Boundary | None = None, max_depth: int = 200, watch: int = 0) -> None:
         super().__init__(boundary, max_depth, watch)
@@ -151,13 +161,8 @@ class Mender(Ahead):
         try:
             while not self.done and self.pause is None:
                 lex = self._lex
-                if i > self._floor and not self._hold:
-                    if (
-                        lex in _STRINGS
-                        and self._quote == '"'
-                        or lex in _FAST
-                        and self._stack.depth > self.watch
-                    ):
+                if lex in _FAST and i > self._floor and not self._hold:
+                    if self._quote == '"' if lex in _STRINGS else self._stack.depth > self.watch:
                         self.node = self._stack.node(lex)
                         break
                 if not final and (i >= n or self._escaped and i == n - 1 and text[i] == "\\"):
@@ -177,8 +182,9 @@ class Mender(Ahead):
         text, lex = self._text, self._lex
         if i >= len(text):
             return self._cut_off(i)
-        j = past(_JSON_BLANKS, text, i)
-        if j > i:
+        c = text[i]
+        if c in " \t\n\r":
+            j = past(_JSON_BLANKS, text, i)
             if lex == "A" and not self._hold:
                 self.out.append(text[i:j])
             elif lex != "t":
@@ -186,10 +192,10 @@ class Mender(Ahead):
             return j
         if self._escaped and text.startswith(_BLANK_ESCAPES, i):
             return i + 2
-        if text[i].isspace():
+        if c.isspace():
             self._mend("junk", "a blank that JSON does not know was dropped", i, i + 1)
             return i + 1
-        if text[i] in "/#":
+        if c in "/#":
             self._look(i)
             if self._comment(i, lex in _VALUES):
                 self._start_aside(i, "/*" if text.startswith("/*", i) else "//")
@@ -785,7 +791,7 @@ class Mender(Ahead):
         text, lex, quote = self._text, self._lex, self._quote
         if i >= len(text):
             return self._cut_off(i)
-        plain = _PLAIN['"' if quote == "\\" else quote]
+        plain = _PLAIN[quote]
         if quote == '"' and lex in ("S", "To"):
             # what stands here may belong behind a closing quote that was left out
             if lex == "To" or text[i] in ",}]":

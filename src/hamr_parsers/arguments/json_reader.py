@@ -153,6 +153,8 @@ class JsonReader(Mender):
         recovered: whether anything was mended.
     """
 
+    __slots__ = ()
+
     @property
     def held(self) -> int:
         """How many characters were read, but neither given out nor dropped (counted on each call)."""

@@ -40,6 +40,8 @@ class KeyedCallReader(JsonCallReader):
         key_at: offset of that call's key.
     """
 
+    __slots__ = ("_form", "_lone", "again", "key_at", "several")
+
     def __init__(
         self,
         boundary: Boundary | None = None,

@@ -170,6 +170,8 @@ class ObjectReader(JsonReader):
         wrap_key: the key under which a value that is no object is given; may be set before the first `feed`.
     """
 
+    __slots__ = ("_begun", "_parked", "_shape")
+
     def __init__(
         self, boundary: Boundary | None = None, max_depth: int = 200, wrap_key: str = "input", watch: int = 0
     ) -> None:
