@@ -46,7 +46,6 @@ MEMO_CHUNK = 64
 """Chunks longer than this are not remembered."""
 
 BLANKS = " \t\n\r"
-HEX = "0123456789abcdefABCDEF"
 LITERALS = ("true", "false", "null")
 WHOLE = frozenset(("0", "1", "f", "E", "=true", "=false", "=null", "N"))
 """Lexical states in which a number or literal may be over."""
@@ -276,6 +275,59 @@ ERROR: Node = _Sink("!", _nowhere)
 NOWHERE: Node = _Sink("", _nowhere)
 
 
+_DIGITS = "0123456789"
+_HEX = "0123456789abcdefABCDEF"
+
+
+def _rows() -> dict[str, dict[str, str]]:
+    """The grammar of JSON (RFC 8259) within one stack: for each state, where its characters lead."""
+    ends = (("eE", "e"),)
+    point = ((".", "."), *ends)
+    value = (('"', "S0"), ("-", "-"), ("0", "0"), ("123456789", "1"), ("t", "=t"), ("f", "=f"), ("n", "=n"))
+    rows = {
+        "c": ((BLANKS, "c"), (":", "v")),
+        # a string at its first character may still be in triple quotes
+        "v": ((BLANKS, "v"), *value),
+        "v0": ((BLANKS, "v0"), *value),
+        "v,": ((BLANKS, "v"), *value),
+        "k": ((BLANKS, "k"), ('"', "K")),
+        "k0": ((BLANKS, "k0"), ('"', "K")),
+        "k,": ((BLANKS, "k"), ('"', "K")),
+        "K": (('"', "c"), ("\\", "K\\")),
+        "D": (("\\", "D\\"),),
+        "A": ((BLANKS, "A"),),
+        "Aq": ((BLANKS, "Aq"),),
+        "N": ((BLANKS, "N"),),
+        "-": (("0", "0"), ("123456789", "1")),
+        "0": ((BLANKS, "N"), *point),
+        "1": ((BLANKS, "N"), (_DIGITS, "1"), *point),
+        ".": ((_DIGITS, "f"),),
+        "f": ((BLANKS, "N"), (_DIGITS, "f"), *ends),
+        "e": ((_DIGITS, "E"), ("+-", "s")),
+        "s": ((_DIGITS, "E"),),
+        "E": ((BLANKS, "N"), (_DIGITS, "E")),
+        # the first half of a surrogate pair waits for its second (only in values: keys are held anyway)
+        "Sd1": ((_HEX, "Su2"), ("89abAB", "Sd2")),
+        "Sd2": ((_HEX, "Sd3"),),
+        "Sd3": ((_HEX, "H"),),
+    }
+    for literal in LITERALS:
+        for n in range(1, len(literal)):
+            rows["=" + literal[:n]] = ((literal[n], "=" + literal[: n + 1]),)
+        rows["=" + literal] = ((BLANKS, "N"),)
+    for c in "SKD":
+        rows[c + "\\"] = (('"\\/bfnrt', c), ("u", c + "u0"))
+        for n in range(4):
+            rows[f"{c}u{n}"] = ((_HEX, f"{c}u{n + 1}" if n < 3 else c),)
+    rows["Su0"] += (("dD", "Sd1"),)
+    # the rare strings of state D leave pairs to the careful half
+    rows["Du0"] += (("dD", "!"),)
+    return {lex: {c: after for chars, after in row for c in chars} for lex, row in rows.items()}
+
+
+_ROWS = _rows()
+
+
 def _tail(stack: Stack, count: int, ch: str) -> Node:
     """The node after `ch`, the closer number `count` in a row inside a string."""
     if stack.depth > MAX_TAIL:
@@ -289,117 +341,39 @@ def _tail(stack: Stack, count: int, ch: str) -> Node:
 
 
 def _next(node: Node, ch: str) -> Node:
-    """The node after `ch`; the grammar of JSON (RFC 8259), one state a paragraph."""
-    lex = node.lex
-    stack = node.stack
-    if lex == "D":
-        # a string that has had an unescaped quote: whether the next one ends it needs a closer look
-        if ch == '"':
-            return ERROR
-        if ch == "\\":
-            return stack.node("D\\")
-        return node if ch >= " " else ERROR
-    if lex == "S" or lex == "H" or lex == "S0":
-        if ch == '"':
-            return stack.node("Aq")
-        if ch == "\\":
-            return stack.node("S\\")
-        if ch == ",":
-            return stack.node("S," if stack.kind == "{" else "S")
-        if ch == "}" or ch == "]":
-            return _tail(stack, 1, ch)
-        return stack.node("S") if ch >= " " else ERROR
-    if lex == "S," or lex == "S, ":
-        # the comma may stand behind a closing quote that was left out
-        return stack.node("S, ") if ch == " " and lex == "S," else stack.node("S")[ch]
-    if lex[0] == "T":
-        # so may closers that close all and stand before a line break; of too many (`To`) none does
-        if ch == "}" or ch == "]":
-            return node if lex == "To" else _tail(stack, int(lex[1:]) + 1, ch)
-        return stack.node("S")[ch]
-    if lex == "K":
-        if ch == '"':
-            return stack.node("c")
-        if ch == "\\":
-            return stack.node("K\\")
-        return node if ch >= " " else ERROR
-    if lex in ("S\\", "K\\", "D\\"):
-        if ch in '"\\/bfnrt':
-            return stack.node(lex[0])
-        return stack.node(lex[0] + "u0") if ch == "u" else ERROR
-    if lex[0] in "SKD":
-        if ch not in HEX:
-            return ERROR
-        # \uD800-\uDBFF wait for their second half (only in values: keys are held anyway, and the rare strings
-        # of state D leave them to the careful half)
-        if lex[1:] == "u0" and lex[0] != "K" and ch in "dD":
-            return stack.node("Sd1") if lex[0] == "S" else ERROR
-        if lex == "Sd1":
-            return stack.node("Sd2" if ch in "89abAB" else "Su2")
-        if lex == "Sd2":
-            return stack.node("Sd3")
-        if lex == "Sd3":
-            return stack.node("H")
-        count = int(lex[2])
-        return stack.node(lex[0] if count == 3 else f"{lex[:2]}{count + 1}")
-
-    if lex in ("A", "Aq") or lex in WHOLE:
-        if ch in BLANKS:
-            return node if lex in ("A", "Aq") else stack.node("N")
+    """The node after `ch`: by the table, or a character of a string, a bracket or a comma."""
+    lex, stack = node.lex, node.stack
+    row = _ROWS.get(lex)
+    if row is not None:
+        after = row.get(ch)
+        if after is not None:
+            return ERROR if after == "!" else stack.node(after)
+        if lex in ("K", "D"):
+            # whether another quote ends a string that has had one which was not escaped needs a closer look
+            return node if ch >= " " and ch != '"' else ERROR
         kind = stack.kind
-        if ch == "," and kind:
-            comma = "k" if kind == "{" else "v"
-            return stack.node(comma if lex == "Aq" else comma + ",")
-        if ch == "}" and kind == "{" or ch == "]" and kind == "[":
-            return stack.pop().node("Aq" if lex == "Aq" else "A")
-        # a number may go on
-        if lex in ("1", "f", "E") and "0" <= ch <= "9":
-            return node
-        if lex in ("0", "1") and ch == ".":
-            return stack.node(".")
-        if lex in ("0", "1", "f") and ch in "eE":
-            return stack.node("e")
-        return ERROR
-
-    if lex in ("v", "v0", "v,"):
-        if ch in BLANKS:
-            return stack.node("v") if lex == "v," else node
-        if ch == '"':
-            # at its first character, a string may still be in triple quotes
-            return stack.node("S0")
-        if ch in "{[":
-            if stack.depth >= stack.tree.max_depth:
-                return ERROR
+        if lex[0] == "A" or lex in WHOLE:
+            if ch == "," and kind:
+                return stack.node(("k" if kind == "{" else "v") + ("" if lex == "Aq" else ","))
+            if ch == "}" and kind == "{" or ch == "]" and kind == "[":
+                return stack.pop().node("Aq" if lex == "Aq" else "A")
+        elif ch in "{[" and lex[0] == "v" and stack.depth < stack.tree.max_depth:
             return stack.push(ch).node("k0" if ch == "{" else "v0")
-        if ch == "]" and lex == "v0":
+        elif ch == "]" and lex == "v0" or ch == "}" and lex == "k0":
             return stack.pop().node("A")
-        if ch == "-" or ch == "0":
-            return stack.node(ch)
-        if "1" <= ch <= "9":
-            return stack.node("1")
-        return stack.node("=" + ch) if ch in "tfn" else ERROR
-    if lex in ("k", "k0", "k,"):
-        if ch in BLANKS:
-            return stack.node("k") if lex == "k," else node
-        if ch == '"':
-            return stack.node("K")
-        return stack.pop().node("A") if ch == "}" and lex == "k0" else ERROR
-    if lex == "c":
-        if ch in BLANKS:
-            return node
-        return stack.node("v") if ch == ":" else ERROR
-
-    if lex == "-":
-        if ch == "0":
-            return stack.node("0")
-        return stack.node("1") if "1" <= ch <= "9" else ERROR
-    if lex in (".", "e", "s"):
-        if "0" <= ch <= "9":
-            return stack.node("f" if lex == "." else "E")
-        return stack.node("s") if lex == "e" and ch in "+-" else ERROR
-    if lex[0] == "=":
-        word = lex[1:] + ch
-        for literal in LITERALS:
-            if literal.startswith(word):
-                return stack.node("=" + word)
-    return ERROR
+        return ERROR
+    # in a string; at its end a comma or closers may stand behind a closing quote that was left out
+    if lex == "S," and ch == " ":
+        return stack.node("S, ")
+    if lex[0] == "T" and ch in "}]":
+        # those that close all and stand before a line break may; of too many (`To`) none does
+        return node if lex == "To" else _tail(stack, int(lex[1:]) + 1, ch)
+    if ch == '"':
+        return stack.node("Aq")
+    if ch == "\\":
+        return stack.node("S\\")
+    if ch in "}]":
+        return _tail(stack, 1, ch)
+    if ch == "," and stack.kind == "{":
+        return stack.node("S,")
+    return stack.node("S") if ch >= " " else ERROR
