@@ -14,7 +14,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from .reader import ArgumentsReader
+from .reader import ArgumentsReader, More
 from .schema import ToolSchema
 from .tagged import TextValue, escape
 
@@ -81,12 +81,11 @@ class LineArgumentsReader(ArgumentsReader):
         read = self._in_key if self._typed is None else self._in_value
         return read(text, pos, final)
 
-    def _at(self, separator: str, text: str, pos: int, final: bool) -> bool | None:
-        """Whether a separator stands at `pos`; None: more text is needed."""
-        if text.startswith(separator, pos):
-            return True
-        half = not final and len(text) - pos < len(separator) and separator.startswith(text[pos:])
-        return None if half else False
+    def _at(self, separator: str, text: str, pos: int, final: bool) -> bool:
+        """Whether a separator stands at `pos`."""
+        if not final and len(text) - pos < len(separator) and separator.startswith(text[pos:]):
+            raise More
+        return text.startswith(separator, pos)
 
     def _emit(self, value: str) -> None:
         self.out.append(f'{", " if self._count else "{"}"{escape(self._key)}": {value}')
@@ -104,8 +103,6 @@ class LineArgumentsReader(ArgumentsReader):
         colon = self._at(self._colon, text, pos, final)
         newline = self._at(self._newline, text, pos, final)
         marker = self._marker(text, pos, final)
-        if colon is None or newline is None or marker is None:
-            return -1
         if not (colon or newline or marker):
             return self._hold(text[pos], pos, 1)
         key = self._release().strip()
@@ -130,8 +127,6 @@ class LineArgumentsReader(ArgumentsReader):
         assert value is not None
         newline = self._at(self._newline, text, pos, final)
         marker = False if newline else self._marker(text, pos, final)
-        if newline is None or marker is None:
-            return -1
         if marker and self._boundary is not None and self._boundary.ends_turn(text, pos):
             self._stop()  # which closes nothing
             return pos

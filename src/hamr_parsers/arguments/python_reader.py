@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from ..events import Diagnostic
 from .json_nodes import SMART, past
 from .numbers import FLOAT, MAX_NUMBER, number
-from .reader import AFTER, BLANKS, COLON, MEMBER, PAIRS, VALUE, WINDOW, ArgumentsReader, Level
+from .reader import AFTER, BLANKS, COLON, MEMBER, PAIRS, VALUE, WINDOW, ArgumentsReader, Level, More
 from .schema import ParamSchema, ToolSchema
 from .tagged import escape
 
@@ -41,15 +41,15 @@ _NAME_RUN = re.compile(r"[^\W\d][\w.\-]*")
 _GLUED = re.compile(r"([+-]?[0-9][0-9.]{0,63})([A-Za-z_]\w{0,63})")
 """A number and the name of the next argument, without the comma."""
 _VALUE_BEGINS = re.compile(r"""[ \t]{0,8}(?:["'\[{(0-9\-]|[Tt]rue|[Ff]alse|None|null)""")
+_MORE_CLOSERS = re.compile(r"\)[)\]}]{0,3}")
 _PREFIX = re.compile(r"[rRbBfFuU]{1,2}(?=[\"'])")
 _QUOTES = "\"'" + "".join(SMART)
 _CLOSERS = ")]}"
+_ATOM = re.compile(r"[\w.\-+]*")
 
 _BARE, _STRING, _COMMENT, _ADJACENT = range(4, 8)  # more states
 _IS_VALUE, _IS_KEY, _IS_ITEM, _IS_JUNK = range(4)  # what a string or bare text is going to be
-_NO, _CLOSES, _JOINS = range(
-    3
-)  # what a quote does: it is content, it ends the string, another string is joined
+_NO, _CLOSES, _JOINS = range(3)  # what a quote does: it is content, ends the string, or another one is joined
 _UNDECIDED = "?"  # what closes a level in JSON of which that is not known
 _OPENS = {"}": "{", "]": "[", "": ""}
 
@@ -91,9 +91,12 @@ def _unescaped(match: re.Match[str]) -> str:
     return _SIMPLE_ESCAPES[match[1]]
 
 
-_HEX_LENGTH = {"x": 2, "u": 4, "U": 8}
-_HEX = re.compile(r"[0-9a-fA-F]*")
-_OCTAL = re.compile(r"[0-7]{1,3}")
+_ESCAPE = re.compile(
+    r"\\(?:([\\'\"abfnrtv])"
+    r"|(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U(?:000[0-9a-fA-F]|0010)[0-9a-fA-F]{4})"
+    r"|([0-7]{1,3})|\r?\n|\r)"
+)
+_HALF_ESCAPE = re.compile(r"\\(?:\r|x[0-9a-fA-F]?|u[0-9a-fA-F]{0,3}|U[0-9a-fA-F]{0,7}|[0-7]{1,2})?")
 
 _WORDS = {"True": "true", "False": "false", "None": "null", "true": "true", "false": "false", "null": "null"}
 _NOT_FINITE = frozenset({"nan", "inf", "infinity"})
@@ -197,20 +200,21 @@ class PythonArgumentsReader(ArgumentsReader):
         """Take text from `pos` on; returns the position up to which it was consumed."""
         end = len(text)
         base = self.base
-        while not self.done and pos < end:
-            since = self._since
-            self._cap = (pos if since < 0 else since - base) + self._max_held
-            if pos >= self._cap:
-                self._holds_too_much(pos)
-                break
-            new = self._step(text, pos, final)
-            if new < 0:
-                break
-            if not (self._undecided or self._key or self._item or self._blanks):
-                self._since = -1
-            elif since < 0:
-                self._since = base + pos
-            pos = new
+        try:
+            while not self.done and pos < end:
+                since = self._since
+                self._cap = (pos if since < 0 else since - base) + self._max_held
+                if pos >= self._cap:
+                    self._holds_too_much(pos)
+                    break
+                new = self._step(text, pos, final)
+                if not (self._undecided or self._key or self._item or self._blanks):
+                    self._since = -1
+                elif since < 0:
+                    self._since = base + pos
+                pos = new
+        except More:
+            pass
         if final and not self.done:
             self._stop()
             pos = end
@@ -337,8 +341,6 @@ class PythonArgumentsReader(ArgumentsReader):
         if state == _ADJACENT:
             return pos + 1 if ch == "+" else self._open_string(text, pos, final)
         marker = self._marker(text, pos, final)
-        if marker is None:
-            return -1
         if state == COLON:
             return self._at_colon(ch, pos, marker)
         closes = ch in _CLOSERS or ch == self._closer
@@ -359,8 +361,6 @@ class PythonArgumentsReader(ArgumentsReader):
         if end > pos:
             return end
         marker = self._marker(text, pos, final)
-        if marker is None:
-            return -1
         if marker or text[pos] == "\n":
             self._state = self._resume
             return pos
@@ -435,11 +435,10 @@ class PythonArgumentsReader(ArgumentsReader):
     def _begin_scalar(self, text: str, pos: int, final: bool) -> int:
         """A string or bare text begins, in the role that was set."""
         new = self._open_string(text, pos, final)
-        if new == -2:
+        if new == pos:
             self._state = _BARE
             self._bare_multi = False
             self._start = self.base + pos
-            return pos
         return new
 
     def _at_value(self, text: str, pos: int, ch: str, final: bool) -> int:
@@ -483,12 +482,9 @@ class PythonArgumentsReader(ArgumentsReader):
             return self._at_comment(pos)
         if ch == ":" and self._may_be_dict(level):
             return self._take_key(level, pos)
-        follows: bool | None
         if len(self._levels) == 1:
             limit, full = _window(text, pos, final)
             follows = _names_argument(text, pos, limit, full, self._colons)
-            if follows is None:
-                return -1
         else:
             follows = ch in "\"'-_" or ch.isalnum() or (ch in "[{" and not level.keyed)
         if follows:
@@ -531,14 +527,10 @@ class PythonArgumentsReader(ArgumentsReader):
         if ch == "\\" and not self._nest:
             new = _continued(text, pos, final)
             if new != pos:
-                return self._add_blanks(text, pos, new) if new > pos else new
+                return self._add_blanks(text, pos, new)
         marker = self._marker(text, pos, final)
-        if marker is None:
-            return -1
         if marker:
             self._end_bare(pos)
-            if self._state == VALUE:
-                self._no_value(pos)
             return self._end_here(pos)
         if self._nest:
             return self._in_nest(text, pos, ch, final)
@@ -548,15 +540,13 @@ class PythonArgumentsReader(ArgumentsReader):
             if self._role == _IS_VALUE and len(self._levels) == 1 and not self._is_scalar():
                 limit, full = _window(text, pos + 1, final)
                 follows = self._argument_follows(text, pos + 1, limit, full, final)
-                if follows is None:
-                    return -1
                 if not follows:  # city=Paris, France, days=2
                     return self._add_bare(ch, pos)
             return self._end_bare(pos)
         if ch in ":=":
             return self._at_sign(text, pos, ch, final)
         if self._blanks:  # two words: one text, or two members without a comma
-            apart: bool | None = False
+            apart = False
             if ch == "#" and self._is_scalar():
                 apart = True
             elif len(self._levels) == 1:
@@ -564,8 +554,6 @@ class PythonArgumentsReader(ArgumentsReader):
                 apart = _names_argument(text, pos, limit, full, self._colons)
             elif self._role == _IS_VALUE:
                 apart = self._is_scalar() or (self._levels[-1].keyed and ch in "\"'")
-            if apart is None:
-                return -1
             if apart:
                 return self._end_bare(pos)
             self._bare_multi = True
@@ -592,7 +580,7 @@ class PythonArgumentsReader(ArgumentsReader):
                 and level.mark < 0
             )
             if (ends or glued or unclosed) and pos + 1 == len(text) and not final:
-                return -1
+                raise More
             if text.startswith("==", pos):
                 ends = False
             elif (glued and self._unglue(pos)) or (unclosed and self._closes_before(pos)):
@@ -677,7 +665,7 @@ class PythonArgumentsReader(ArgumentsReader):
         if self._nest_quote:
             if ch == "\\":
                 if pos + 1 == len(text) and not final:
-                    return -1
+                    raise More
                 return self._add_bare(text[pos : pos + 2], pos)
             if ch == self._nest_quote:
                 self._nest_quote = ""
@@ -748,35 +736,28 @@ class PythonArgumentsReader(ArgumentsReader):
     # -- strings ----------------------------------------------------------------------------------------------------
 
     def _open_string(self, text: str, pos: int, final: bool) -> int:
-        """A string begins at `pos`, if -2 is not returned; its prefix and quotes are consumed."""
-        end = len(text)
+        """The position behind the prefix and quotes of the string that begins at `pos`; `pos` if none does."""
         raw = False
         quote_at = pos
-        smart = SMART.get(text[pos])
-        if smart is not None:
-            string = self._smart_string(text, pos, smart, final)
-            if not string:
-                return -1 if string is None else -2
+        quote = text[pos]
+        smart = SMART.get(quote, "")
+        if smart:
+            if not self._smart_string(text, pos, smart, final):
+                return pos
             self._tell("smart-quotes", "a string in the quotes of a word processor", pos, pos + 1)
-        elif text[pos] not in "\"'":
+        elif quote not in "\"'":
             match = _PREFIX.match(text, pos)
             if match is None:
                 short = text[pos : pos + 3]
                 if not final and len(short) < 3 and not short.strip("rRbBfFuU"):
-                    return -1
-                return -2
+                    raise More
+                return pos
             raw = "r" in match[0].lower()
             quote_at = match.end()
-        quote = text[quote_at]
-        triple = smart is None and text.startswith(quote * 3, quote_at)
-        if (
-            smart is None
-            and not triple
-            and not final
-            and end - quote_at < 3
-            and text[quote_at:] == quote * (end - quote_at)
-        ):
-            return -1
+            quote = text[quote_at]
+        triple = not smart and text.startswith(quote * 3, quote_at)
+        if not (smart or triple or final) and text[quote_at:] in (quote, quote * 2):
+            raise More
         joined = self._state == _ADJACENT
         self._quote, self._triple, self._raw = "" if smart else quote, triple, raw
         self._ends = smart or quote
@@ -789,23 +770,17 @@ class PythonArgumentsReader(ArgumentsReader):
                 self._begin_string_value()
         return quote_at + (3 if triple else 1)
 
-    def _smart_string(self, text: str, pos: int, ends: str, final: bool) -> bool | None:
-        """Does a string begin with the smart quote at `pos`, and not a text without quotes? None: more is needed.
-
-        Yes if one of the quotes that can be seen ends it, or none can be seen.
-        """
+    def _smart_string(self, text: str, pos: int, ends: str, final: bool) -> bool:
+        """Whether a string begins with the smart quote at `pos`, and not a text without quotes: one of the quotes that
+        can be seen ends it, or none can be seen."""
         limit, full = _window(text, pos, final)
-        seen = False
         window = text[pos:limit]
-        for at in range(1, len(window)):
-            if window[at] in ends[:-1]:
-                seen = True
-                verdict = self._verdict(window, at + 1, full)
-                if verdict is None:
-                    return None
-                if verdict == _CLOSES:
-                    return True
-        return not seen if full else None
+        ending = [at + 1 for at in range(1, len(window)) if window[at] in ends[:-1]]
+        if any(self._verdict(window, behind, full) == _CLOSES for behind in ending):
+            return True
+        if not full:
+            raise More
+        return not ending
 
     def _begin_string_value(self) -> None:
         param = self._param
@@ -832,24 +807,18 @@ class PythonArgumentsReader(ArgumentsReader):
             return self._escape(text, pos, final)
         if ch in self._ends:
             return self._at_triple(text, pos, final) if self._triple else self._at_quote(text, pos, final)
-        boundary = self._boundary
         if ch == ")":
             # A missing quote at the end of the call: its closer, then a marker and what may follow that.
-            at = pos + 1
-            while at < len(text) and at < pos + 4 and text[at] in _CLOSERS:
-                at += 1
+            at = past(_MORE_CLOSERS, text, pos)
             if at == len(text) and not final and at < pos + 4:
-                return -1
-            ends: bool | None = False
-            if boundary is not None and at < len(text) and (text[at] in self._first or text[at] in "\r\n"):
-                ends = boundary.ends_string(text, at, final)
+                raise More
+            may_end = at < len(text) and (text[at] in self._first or text[at] in "\r\n")
+            ends = may_end and self._lacks_quote(text, at, final)
         else:
-            ends = False if boundary is None else boundary.ends_string(text, pos, final)
-            if ends is False and not self._line_told:
+            ends = self._lacks_quote(text, pos, final)
+            if not ends and not self._line_told:
                 self._line_told = True
                 self._tell("raw-newline", "a raw newline inside a string", pos, pos + 1)
-        if ends is None and not final:
-            return -1
         if ends:
             self._tell("missing-quote", "the string has no closing quote", pos)
             self._end_string(pos)
@@ -898,44 +867,28 @@ class PythonArgumentsReader(ArgumentsReader):
             self._finish_typed()
 
     def _escape(self, text: str, pos: int, final: bool) -> int:
-        end = len(text)
-        if pos + 1 == end:
-            return end if final else -1  # half an escape at the end is dropped
-        ch = text[pos + 1]
-        if self._raw:
-            self._content("\\" + ch)
+        if self._raw and pos + 1 < len(text):
+            self._content(text[pos : pos + 2])
             return pos + 2
-        simple = _SIMPLE_ESCAPES.get(ch)
-        if simple is not None:
-            self._content(simple)
+        half = _HALF_ESCAPE.fullmatch(text, pos) is not None
+        if half and not final:
+            raise More
+        match = _ESCAPE.match(text, pos)
+        if match is None and half:
+            return len(text)  # half an escape at the end is dropped
+        if match is None:  # Python leaves unknown escapes as they are
+            if text[pos + 1] in "xuU":
+                self._tell("bad-escape", f"\\{text[pos + 1]} without its hexadecimal digits", pos, pos + 2)
+            self._content(text[pos : pos + 2])
             return pos + 2
-        if ch in "\r\n":  # the line goes on
-            if ch == "\r":
-                if pos + 2 == end and not final:
-                    return -1
-                if text.startswith("\n", pos + 2):
-                    return pos + 3
-            return pos + 2
-        length = _HEX_LENGTH.get(ch)
-        if length is not None:
-            match = _HEX.match(text, pos + 2, pos + 2 + length)
-            assert match is not None
-            digits = match[0]
-            if len(digits) == length and int(digits, 16) <= 0x10FFFF:
-                self._character(chr(int(digits, 16)))
-                return match.end()
-            if match.end() == end and len(digits) < length:
-                return end if final else -1
-            self._tell("bad-escape", f"\\{ch} without its {length} hexadecimal digits", pos, pos + 2)
-        elif ch in "01234567":
-            match = _OCTAL.match(text, pos + 1)
-            assert match is not None
-            if match.end() == end and len(match[0]) < 3 and not final:
-                return -1
-            self._content(chr(int(match[0], 8)))
-            return match.end()
-        self._content("\\" + ch)  # Python leaves unknown escapes as they are
-        return pos + 2
+        simple, digits, octal = match.groups()
+        if simple:
+            self._content(_SIMPLE_ESCAPES[simple])
+        elif digits:
+            self._character(chr(int(digits[1:], 16)))
+        elif octal:
+            self._content(chr(int(octal, 8)))
+        return match.end()  # else the line goes on
 
     def _character(self, ch: str) -> None:
         """A character from its number; the halves of a surrogate pair come one by one."""
@@ -956,7 +909,7 @@ class PythonArgumentsReader(ArgumentsReader):
         while run < 6 and text.startswith(quote, pos + run):
             run += 1
         if run < 6 and pos + run == len(text) and not final:
-            return -1
+            raise More
         if run < 3:
             self._content(quote * run)
             return pos + run
@@ -964,10 +917,7 @@ class PythonArgumentsReader(ArgumentsReader):
             self._tell("inner-quote", "a quote right before the closing quotes", pos, pos + run - 3)
             self._content(quote * (run - 3))
             return pos + run - 3
-        verdict = self._verdict(text, pos + 3, final)
-        if verdict is None:
-            return -1
-        if verdict == _JOINS:
+        if self._verdict(text, pos + 3, final) == _JOINS:
             self._state = _ADJACENT
         else:
             self._end_string(pos + 3)
@@ -975,8 +925,6 @@ class PythonArgumentsReader(ArgumentsReader):
 
     def _at_quote(self, text: str, pos: int, final: bool) -> int:
         verdict = self._verdict(text, pos + 1, final)
-        if verdict is None:
-            return -1
         if verdict == _NO:
             if self._quote:
                 self._inner_quote = True
@@ -988,19 +936,16 @@ class PythonArgumentsReader(ArgumentsReader):
             self._end_string(pos + 1)
         return pos + 1
 
-    def _verdict(self, text: str, start: int, final: bool) -> int | None:
-        """What the quote before `start` does, judged by what follows it; None: more text is needed."""
+    def _verdict(self, text: str, start: int, final: bool) -> int:
+        """What the quote before `start` does, judged by what follows it."""
         limit, full = _window(text, start, final)
-        at = _skip(text, start, limit)
+        at = _skip(text, start, limit, full)
         if at >= limit:
-            return _CLOSES if full else None
+            return _CLOSES
         ch = text[at]
         role = self._role
         level = self._levels[-1]
-        marker = self._marker(text, at, final)
-        if marker is None:
-            return None
-        if marker:
+        if self._marker(text, at, final):
             return _CLOSES
         if ch == ":":
             return _CLOSES if role != _IS_VALUE or self._may_be_dict(level) else _NO
@@ -1013,86 +958,72 @@ class PythonArgumentsReader(ArgumentsReader):
             # a string that has had inner quotes: "print("x")"
             while self._inner_quote and at < limit and (text[at] in _CLOSERS or text[at] == self._closer):
                 at += 1
-            if at >= limit:
-                return _CLOSES if full else None
-            return _NO if text[at] == self._quote else _CLOSES
+            return _NO if _seen(at, limit, full) and text[at] == self._quote else _CLOSES
         if ch == ",":
             return self._verdict_comma(text, at + 1, limit, full, final)
         if ch in "\"'":
             if at == start and ch == self._quote and not self._triple:
                 # Two quotes: an inner one and the closing one, or the end of a string and the start of the next?
-                after = _skip(text, at + 1, limit)
-                if after >= limit:
-                    return _NO if full else None
-                return _NO if text[after] in ",:)]}" or self._inner_quote else _JOINS
+                after = _skip(text, at + 1, limit, full)
+                return _NO if after >= limit or text[after] in ",:)]}" or self._inner_quote else _JOINS
             return _NO if self._inner_quote and ch == self._quote else _JOINS
         if ch == "+":
-            after = _skip(text, at + 1, limit)
-            if after >= limit:
-                return _NO if full else None
-            joins = text[after] in "\"'" or _has_prefix(text, after, limit, full)
-            return None if joins is None else _JOINS if joins else _NO
-        if at > start:
-            joins = _has_prefix(text, at, limit, full)
-            if joins is not False:
-                return None if joins is None else _JOINS
+            after = _skip(text, at + 1, limit, full)
+            return _JOINS if after < limit and _opens_string(text, after, limit, full) else _NO
+        if at > start and _opens_string(text, at, limit, full):
+            return _JOINS
         if len(self._levels) == 1 and (at > start or ch.isalpha() or ch == "_"):
             return self._next_argument(text, at, limit, full, at == start)
         return _NO
 
-    def _next_argument(self, text: str, at: int, limit: int, full: bool, glued: bool) -> bool | None:
+    def _next_argument(self, text: str, at: int, limit: int, full: bool, glued: bool) -> bool:
         """Whether behind a quote the next argument begins, although there is no comma: it must be a parameter of the
         tool; where none is known, and no blank stands between (`glued`), a value must be seen behind the name."""
-        follows = _names_argument(text, at, limit, full, self._colons)
-        if not follows:
-            return follows
+        if not _names_argument(text, at, limit, full, self._colons):
+            return False
         match = _NAME_RUN.match(text, at, limit)
         assert match is not None
         if self._schema is not None and self._schema.parameter_names:
             return match[0] in self._schema.parameter_names
         if not glued:
             return True
-        at = text.index("=", match.end()) + 1 if text[match.end()] != ":" else match.end() + 1
+        sign = ":" if text[match.end()] == ":" else "="
+        at = text.index(sign, match.end()) + 1
         if _VALUE_BEGINS.match(text, at, limit):
             return True
-        return False if full or limit - at > 12 else None
+        if not full and limit - at <= 12:
+            raise More
+        return False
 
-    def _verdict_comma(self, text: str, start: int, limit: int, full: bool, final: bool) -> int | None:
+    def _verdict_comma(self, text: str, start: int, limit: int, full: bool, final: bool) -> int:
         """The same if a comma follows the quote."""
-        level = self._levels[-1]
         if len(self._levels) == 1:
             if self._role == _IS_ITEM or self._positional:
                 return _CLOSES
             return self._argument_follows(text, start, limit, full, final)
-        if not level.keyed:
+        if not self._levels[-1].keyed:
             return _CLOSES
-        at = _skip(text, start, limit)
-        if at >= limit:
-            return _CLOSES if full else None
-        if text[at] in "}*#" or text[at] in _QUOTES:
+        at = _skip(text, start, limit, full)
+        if at >= limit or text[at] in "}*#" or text[at] in _QUOTES:
             return _CLOSES
         # an unquoted key, or a number
-        while at < limit and (text[at].isalnum() or text[at] in "_.-+"):
-            at += 1
-        at = _skip(text, at, limit)
-        if at >= limit:
-            return _NO if full else None
-        return _CLOSES if text[at] in ":\"'" else _NO
+        at = _skip(text, past(_ATOM, text, at, limit), limit, full)
+        return _CLOSES if at < limit and text[at] in ":\"'" else _NO
 
-    def _argument_follows(self, text: str, start: int, limit: int, full: bool, final: bool) -> bool | None:
+    def _argument_follows(self, text: str, start: int, limit: int, full: bool, final: bool) -> bool:
         """Whether behind a comma the next argument begins, or the arguments end."""
-        at = _skip(text, start, limit)
+        at = _skip(text, start, limit, full)
         if at >= limit:
-            return True if full else None
+            return True
         ch = text[at]
         if ch in ")]}*#" or ch == self._closer or (self._quoted_keys and ch in "\"'"):
             return True
-        marker = self._marker(text, at, final)
-        if marker is None or marker:
-            return marker
-        name = _NAME_RUN.match(text, at, limit) if final and limit == len(text) else None
-        if name is not None and _skip(text, name.end(), limit) >= limit:
-            return True  # the text ends within a name
+        if self._marker(text, at, final):
+            return True
+        if final and limit == len(text):
+            name = _NAME_RUN.match(text, at, limit)
+            if name is not None and _skip(text, name.end(), limit, full) >= limit:
+                return True  # the text ends within a name
         return _names_argument(text, at, limit, full, self._colons)
 
 
@@ -1105,47 +1036,52 @@ def _window(text: str, start: int, final: bool) -> tuple[int, bool]:
     return limit, final or limit - start == WINDOW
 
 
-def _skip(text: str, start: int, limit: int) -> int:
+def _seen(at: int, limit: int, full: bool) -> bool:
+    """Whether what stands at `at` can be seen."""
+    if at >= limit and not full:
+        raise More
+    return at < limit
+
+
+def _skip(text: str, start: int, limit: int, full: bool) -> int:
     """The end of the blanks at `start`; `limit` also if half a line continuation stands there."""
-    match = _GAP.match(text, start, limit)
-    at = start if match is None else match.end()
-    return limit if text[at:limit] in ("\\", "\\\r") else at
+    at = past(_GAP, text, start, limit)
+    if text[at:limit] in ("\\", "\\\r"):
+        at = limit
+    _seen(at, limit, full)
+    return at
 
 
 def _continued(text: str, pos: int, final: bool) -> int:
-    """Where the line goes on behind the backslash at `pos`; `pos` if it does not, -1: more text is needed."""
-    match = _CONTINUED.match(text, pos)
-    if match is not None:
-        return match.end()
-    return -1 if not final and text[pos + 1 :] in ("", "\r") else pos
+    """Where the line goes on behind the backslash at `pos`; `pos` if it does not."""
+    if not final and text[pos + 1 :] in ("", "\r"):
+        raise More
+    return past(_CONTINUED, text, pos)
 
 
-def _has_prefix(text: str, at: int, limit: int, full: bool) -> bool | None:
-    """Whether a string with a prefix begins at `at`."""
-    if text[at] not in "rRbBfFuU":
-        return False
-    return None if at + 3 > limit and not full else _PREFIX.match(text, at, limit) is not None
+def _opens_string(text: str, at: int, limit: int, full: bool) -> bool:
+    """Whether a string begins at `at`, with or without a prefix."""
+    if text[at] in "rRbBfFuU":
+        _seen(at + 2, limit, full)
+        return _PREFIX.match(text, at, limit) is not None
+    return text[at] in "\"'"
 
 
 def _is_scalar(token: str) -> bool:
     return token in _WORDS or number(token) is not None
 
 
-def _names_argument(text: str, at: int, limit: int, full: bool, colons: bool) -> bool | None:
+def _names_argument(text: str, at: int, limit: int, full: bool, colons: bool) -> bool:
     """Whether `name =` stands at `at`, or, if this call writes `colons`, `name:`."""
-    if at >= limit:
-        return False if full else None
-    match = _NAME_RUN.match(text, at, limit)
+    match = _NAME_RUN.match(text, at, limit) if _seen(at, limit, full) else None
     if match is None:
         return False
-    after = _skip(text, match.end(), limit)
+    after = _skip(text, match.end(), limit, full)
     if after >= limit:
-        return False if full else None
+        return False
     if text[after] != "=":
         return colons and text[after] == ":"
-    if after + 1 >= limit:
-        return True if full else None
-    return text[after + 1] != "="
+    return not _seen(after + 1, limit, full) or text[after + 1] != "="
 
 
 def _shown(token: str) -> str:

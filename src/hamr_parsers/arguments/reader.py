@@ -1,7 +1,8 @@
 """What the readers of one call's arguments share, but for that of raw JSON.
 
 Theory. A reader is an automaton over the levels of brackets that are open (none, where a format has none): `feed` asks
-`_step` to read on from a place, until it wants more text (-1) or is done. What cannot be given out yet is held:
+`_step` to read on from a place, until it is done or only more text can tell how to (`More` is raised then, before
+anything has changed). What cannot be given out yet is held:
 `_item` are pieces of a key or of text whose meaning is open, `_typed` is a value whose type is.
 """
 
@@ -16,7 +17,18 @@ if TYPE_CHECKING:
     from .json_mend import Boundary
     from .schema import ParamSchema, ToolSchema
 
-__all__ = ["AFTER", "BLANKS", "COLON", "MEMBER", "PAIRS", "VALUE", "WINDOW", "ArgumentsReader", "Level"]
+__all__ = [
+    "AFTER",
+    "BLANKS",
+    "COLON",
+    "MEMBER",
+    "PAIRS",
+    "VALUE",
+    "WINDOW",
+    "ArgumentsReader",
+    "Level",
+    "More",
+]
 
 WINDOW = 64
 """Characters that a reader looks ahead over where two readings are possible."""
@@ -25,6 +37,10 @@ PAIRS = {"{": "}", "[": "]", "(": ")"}
 
 MEMBER, COLON, VALUE, AFTER = range(4)
 """States: before a member, behind its key, before its value, behind it."""
+
+
+class More(Exception):
+    """Only more text can tell."""
 
 
 class Level:
@@ -103,18 +119,18 @@ class ArgumentsReader:
 
     def feed(self, text: str, pos: int, final: bool) -> int:
         """Take text from `pos` on; returns the position up to which it was consumed."""
-        while not self.done and pos < len(text):
-            new = self._step(text, pos, final)
-            if new < 0:
-                break
-            pos = new
+        try:
+            while not self.done and pos < len(text):
+                pos = self._step(text, pos, final)
+        except More:
+            pass
         if final and not self.done:
             self._stop()
             pos = len(text)
         return pos
 
     def _step(self, text: str, pos: int, final: bool) -> int:
-        """Read on at `pos`; returns the position behind what was read, -1: more text is needed."""
+        """Read on at `pos`; returns the position behind what was read."""
         raise NotImplementedError
 
     def _stop(self) -> None:
@@ -126,12 +142,23 @@ class ArgumentsReader:
         end = start if end is None else end
         self.out.append(Diagnostic(code, message, self.base + start, self.base + end))
 
-    def _marker(self, text: str, pos: int, final: bool) -> bool | None:
-        """Whether a marker that ends the call stands at `pos`; None: more text is needed."""
+    def _marker(self, text: str, pos: int, final: bool) -> bool:
+        """Whether a marker that ends the call stands at `pos`."""
         if self._boundary is None or text[pos] not in self._first:
             return False
         found = self._boundary.at(text, pos, final)
-        return False if found is None and final else found
+        if found is None and not final:
+            raise More
+        return bool(found)
+
+    def _lacks_quote(self, text: str, pos: int, final: bool) -> bool:
+        """Whether the call ends at `pos`, within a string, whose quote is missing then."""
+        if self._boundary is None:
+            return False
+        found = self._boundary.ends_string(text, pos, final)
+        if found is None and not final:
+            raise More
+        return bool(found)
 
     # -- holding --------------------------------------------------------------------------------------------------
 

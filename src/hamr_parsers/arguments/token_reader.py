@@ -21,7 +21,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..events import Diagnostic
-from .reader import AFTER, BLANKS, COLON, MEMBER, PAIRS, VALUE, WINDOW, ArgumentsReader, Level
+from .json_nodes import past
+from .reader import AFTER, BLANKS, COLON, MEMBER, PAIRS, VALUE, WINDOW, ArgumentsReader, Level, More
 from .schema import ParamSchema, ToolSchema
 from .tagged import escape
 
@@ -41,6 +42,7 @@ _HALF_ESCAPE = re.compile(
     r"\\(?:u(?:[0-9a-fA-F]{0,3}|[dD][89abAB][0-9a-fA-F]{2}(?:\\(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?)?)?)?"
 )
 
+_BETWEEN = range(6)  # states in which blanks mean nothing
 _START, _WRAP, _KEY, _BARE, _STRING, _QUOTED, _JUNK = range(4, 11)
 
 
@@ -114,6 +116,8 @@ class TokenArgumentsReader(ArgumentsReader):
         return chunk if chunk.isprintable() and '"' not in chunk and "\\" not in chunk else escape(chunk)
 
     def _step(self, text: str, pos: int, final: bool) -> int:
+        if self._state in _BETWEEN and text[pos] in BLANKS:
+            return past(_BLANK_RUN, text, pos)
         return _READ[self._state](self, text, pos, final)
 
     # -- giving out -------------------------------------------------------------------------------------------
@@ -166,59 +170,58 @@ class TokenArgumentsReader(ArgumentsReader):
 
     # -- looking ahead --------------------------------------------------------------------------------------------
 
-    def _token(self, text: str, pos: int, final: bool) -> bool | None:
-        """Whether the quote token stands at `pos`; None: more text is needed."""
+    def _token(self, text: str, pos: int, final: bool) -> bool:
+        """Whether the quote token stands at `pos`."""
         if text[pos] != self._quote[0]:
             return False
-        if text.startswith(self._quote, pos):
-            return True
-        short = len(text) - pos < len(self._quote) and not final
-        return None if short and self._quote.startswith(text[pos:]) else False
+        if not final and len(text) - pos < len(self._quote) and self._quote.startswith(text[pos:]):
+            raise More
+        return text.startswith(self._quote, pos)
 
-    def _special(self, text: str, pos: int, final: bool) -> tuple[bool | None, bool | None]:
+    def _special(self, text: str, pos: int, final: bool) -> tuple[bool, bool]:
         """Whether the quote token, or a marker, stands at `pos`."""
         token = self._token(text, pos, final)
-        return token, False if token else self._marker(text, pos, final)
+        return token, not token and self._marker(text, pos, final)
 
     def _is_closer(self, ch: str) -> bool:
         return ch in _OPENERS and any(level.closer == ch for level in self._levels)
 
-    def _names_key(self, text: str, pos: int, edge: bool | None) -> bool | None:
-        """Whether a key and its colon stand at `pos`; `edge`: what holds if more text is needed to tell."""
+    def _names_key(self, text: str, pos: int, final: bool, edge: bool) -> bool:
+        """Whether a key and its colon stand at `pos`; `edge`: what holds if the text, or the window, ends before."""
         limit = min(len(text), pos + WINDOW)
         if self._patterns.names_key.match(text, pos, limit):
             return True
-        return edge if self._patterns.may_name_key.fullmatch(text, pos, limit) else False
+        if not self._patterns.may_name_key.fullmatch(text, pos, limit):
+            return False
+        if not final and limit - pos < WINDOW:
+            raise More
+        return edge
 
-    def _splits(self, text: str, pos: int, final: bool) -> bool | None:
-        """Whether the comma before `pos` ends a value without quote tokens; None: more text is needed."""
+    def _splits(self, text: str, pos: int, final: bool) -> bool:
+        """Whether the comma before `pos` ends a value without quote tokens."""
         if self._levels[-1].json == "]":
             return True
-        full = final or len(text) - pos >= WINDOW
         scalar = self._typed is not None and not self._typed.streaming
-        found = self._names_key(text, pos, (scalar or final) if full else None)
-        if found and not scalar and self._typed is not None and len(self._path) == 1:
+        if self._names_key(text, pos, final, scalar or final):
             names = () if self._schema is None else self._schema.parameter_names
             match = self._patterns.names_key.match(text, pos, pos + WINDOW)
-            if names and match is not None:
-                key = match[0][:-1].strip(BLANKS).replace(self._quote, "").strip("\"'")
-                return key in names
-        if found is not False:
-            return found
+            if scalar or self._typed is None or len(self._path) > 1 or not names or match is None:
+                return True
+            return match[0][:-1].strip(BLANKS).replace(self._quote, "").strip("\"'") in names
         end = min(len(text), pos + WINDOW)
-        match = _BLANK_RUN.match(text, pos, end)
-        at = pos if match is None else match.end()
+        at = past(_BLANK_RUN, text, pos, end)
         if at == end:
             return False
         return (scalar and text[at] == ",") or self._is_closer(text[at]) or self._marker(text, at, final)
 
-    def _ends(self, text: str, pos: int, final: bool) -> bool | None:
-        """Whether what follows the quote before `pos` may follow a value, or a key; None: more text is needed."""
+    def _ends(self, text: str, pos: int, final: bool) -> bool:
+        """Whether what follows the quote before `pos` may follow a value, or a key."""
         end = min(len(text), pos + WINDOW)
-        match = _BLANK_RUN.match(text, pos, end)
-        at = pos if match is None else match.end()
+        at = past(_BLANK_RUN, text, pos, end)
         if at == end:
-            return True if final else None if end - pos < WINDOW else False
+            if not final and end - pos < WINDOW:
+                raise More
+            return final
         ch = text[at]
         if ch == ",":
             return not self._in_key and self._splits(text, at + 1, final)
@@ -230,8 +233,6 @@ class TokenArgumentsReader(ArgumentsReader):
 
     def _at_start(self, text: str, pos: int, final: bool) -> int:
         ch = text[pos]
-        if ch in BLANKS:
-            return pos + 1
         opens = ch in "{("
         if not opens:
             self._tell("missing-opener", "'{' is missing", pos)
@@ -242,8 +243,6 @@ class TokenArgumentsReader(ArgumentsReader):
 
     def _at_wrap(self, text: str, pos: int, final: bool) -> int:
         """Behind the opener: another brace, and the first one only wraps it."""
-        if text[pos] in BLANKS:
-            return pos + 1
         self._state = MEMBER
         self.out.append("{")
         if text[pos] != "{":
@@ -254,11 +253,7 @@ class TokenArgumentsReader(ArgumentsReader):
 
     def _at_member(self, text: str, pos: int, final: bool) -> int:
         ch = text[pos]
-        if ch in BLANKS:
-            return pos + 1
         token, marker = self._special(text, pos, final)
-        if token is None or marker is None:
-            return -1
         self._key_at = self.base + pos
         if token or ch in "\"'":
             return self._open(text, pos, bool(token), True)
@@ -288,8 +283,6 @@ class TokenArgumentsReader(ArgumentsReader):
         if match is not None:
             return self._hold(match[0], pos, len(match[0]))
         token, marker = self._special(text, pos, final)
-        if token is None or marker is None:
-            return -1
         ch = text[pos]
         if not (token or marker) and ch not in ":=,{}[]\"'" and not self._is_closer(ch):
             return self._hold(ch, pos, 1)
@@ -316,11 +309,7 @@ class TokenArgumentsReader(ArgumentsReader):
 
     def _at_colon(self, text: str, pos: int, final: bool) -> int:
         ch = text[pos]
-        if ch in BLANKS:
-            return pos + 1
         marker = self._marker(text, pos, final)
-        if marker is None:
-            return -1
         key = self._key
         if ch in ":=":
             self._state = VALUE
@@ -351,11 +340,7 @@ class TokenArgumentsReader(ArgumentsReader):
 
     def _at_value(self, text: str, pos: int, final: bool) -> int:
         ch = text[pos]
-        if ch in BLANKS:
-            return pos + 1
         token, marker = self._special(text, pos, final)
-        if token is None or marker is None:
-            return -1
         if token or ch in "\"'":
             return self._open(text, pos, bool(token), False)
         if marker or ch == "," or self._is_closer(ch):
@@ -419,7 +404,7 @@ class TokenArgumentsReader(ArgumentsReader):
             half = range(min(len(quote) - 1, len(text) - pos), 0, -1)
             at = len(text) - next((n for n in half if text.endswith(quote[:n])), 0)
             if at == pos:
-                return -1
+                raise More
         if at > pos:
             if self._typed is not None:
                 self._typed.base = self.base + pos
@@ -438,24 +423,19 @@ class TokenArgumentsReader(ArgumentsReader):
         ch = text[pos]
         if ch == "\\":
             if not final and _HALF_ESCAPE.fullmatch(text, pos, pos + 12) and pos + 12 > len(text):
-                return -1
+                raise More
             match = _ESCAPE.match(text, pos)
             if match is not None:
                 return self._content(match[0], pos, len(match[0]))
             if text.startswith("'", pos + 1):
                 return self._content("'", pos, 2)
             return self._content("\\\\", pos, 1)
-        ends: bool | None = False
-        dangling: bool | None = False  # a quote token behind the quote closes the string as well
+        dangling = False  # a quote token behind the quote closes the string as well
         if ch == quote:
             dangling = pos + 1 < len(text) and self._token(text, pos + 1, final)
             ends = dangling or self._ends(text, pos + 1, final)
-            if dangling is None:
-                ends = None
-        elif self._boundary is not None:  # a raw newline
-            ends = self._boundary.ends_string(text, pos, final)
-        if ends is None and not final:
-            return -1
+        else:  # a raw newline
+            ends = self._lacks_quote(text, pos, final)
         if not ends:
             if ch == quote:
                 self._tell("inner-quote", "a quote inside the string is not escaped", pos, pos + 1)
@@ -498,15 +478,12 @@ class TokenArgumentsReader(ArgumentsReader):
             return self._bare_text(match[0], pos)
         ch = text[pos]
         if ch in BLANKS:
-            match = _BLANK_RUN.match(text, pos)
-            assert match is not None
-            return self._hold(match[0], pos, match.end() - pos)
+            end = past(_BLANK_RUN, text, pos)
+            return self._hold(text[pos:end], pos, end - pos)
         token, marker = self._special(text, pos, final)
-        if token is None or marker is None:
-            return -1
         if token:
             return self._missing_token(text, pos, final)
-        ends: bool | None = marker
+        ends = marker
         nest = self._nest
         if marker or self._is_closer(ch):
             ends = marker or not nest.get(ch)
@@ -516,8 +493,6 @@ class TokenArgumentsReader(ArgumentsReader):
             nest[PAIRS[ch]] = nest.get(PAIRS[ch], 0) + 1
         elif ch == "," and not any(nest.values()):
             ends = self._splits(text, pos + 1, final)
-        if ends is None:
-            return -1
         if not ends:
             return self._bare_text(ch, pos)
         self._finish_bare()
@@ -528,8 +503,6 @@ class TokenArgumentsReader(ArgumentsReader):
         behind = pos + len(self._quote)
         self._in_key = False
         ends = self._ends(text, behind, final)
-        if ends is None:
-            return -1
         value = self._typed
         assert value is not None
         self._tell("missing-quote", "a string has no opening quote token", pos)
@@ -546,11 +519,7 @@ class TokenArgumentsReader(ArgumentsReader):
 
     def _at_after(self, text: str, pos: int, final: bool) -> int:
         ch = text[pos]
-        if ch in BLANKS:
-            return pos + 1
         token, marker = self._special(text, pos, final)
-        if token is None or marker is None:
-            return -1
         level = self._levels[-1]
         if marker or (not level.json and ch != level.closer):
             return self._end_here(pos)
@@ -559,13 +528,10 @@ class TokenArgumentsReader(ArgumentsReader):
             return pos + 1
         if ch in "}])":
             return self._close(ch, pos)
-        follows: bool | None
         if level.json == "]":
             follows = token or ch in "\"'{[" or ch.isalnum()
         else:
-            follows = self._names_key(text, pos, False if final or len(text) - pos >= WINDOW else None)
-        if follows is None:
-            return -1
+            follows = self._names_key(text, pos, final, False)
         if follows:
             self._tell("missing-comma", "no comma between two members", pos)
             self._state = VALUE if level.json == "]" else MEMBER
@@ -579,8 +545,6 @@ class TokenArgumentsReader(ArgumentsReader):
         if match is not None:
             return match.end()
         marker = self._marker(text, pos, final)
-        if marker is None:
-            return -1
         if marker or text[pos] in ",}])":
             self._state = AFTER
             return pos
