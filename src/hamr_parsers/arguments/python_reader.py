@@ -47,7 +47,7 @@ _QUOTES = "\"'" + "".join(SMART)
 _CLOSERS = ")]}"
 _ATOM = re.compile(r"[\w.\-+]*")
 
-_BARE, _STRING, _COMMENT, _ADJACENT = range(4, 8)  # more states
+_ADJACENT, _BARE, _STRING, _COMMENT = range(4, 8)  # more states
 _IS_VALUE, _IS_KEY, _IS_ITEM, _IS_JUNK = range(4)  # what a string or bare text is going to be
 _NO, _CLOSES, _JOINS = range(3)  # what a quote does: it is content, ends the string, or another one is joined
 _UNDECIDED = "?"  # what closes a level in JSON of which that is not known
@@ -85,18 +85,22 @@ _SIMPLE_ESCAPES = {
     "\\": "\\", "'": "'", '"': '"', "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v",
 }  # fmt: skip
 _SIMPLE_ESCAPE = re.compile(r"\\(.)")
-
-
-def _unescaped(match: re.Match[str]) -> str:
-    return _SIMPLE_ESCAPES[match[1]]
-
-
+_HEX = "[0-9a-fA-F]"
+_FIRST_HALF, _SECOND_HALF = rf"u[dD][89abAB]{_HEX}{{2}}", rf"u[dD][c-fC-F]{_HEX}{{2}}"  # of a surrogate pair
 _ESCAPE = re.compile(
     r"\\(?:([\\'\"abfnrtv])"
-    r"|(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U(?:000[0-9a-fA-F]|0010)[0-9a-fA-F]{4})"
+    rf"|({_FIRST_HALF}\\{_SECOND_HALF}|x{_HEX}{{2}}|u{_HEX}{{4}}|U(?:000{_HEX}|0010){_HEX}{{4}})"
     r"|([0-7]{1,3})|\r?\n|\r)"
 )
-_HALF_ESCAPE = re.compile(r"\\(?:\r|x[0-9a-fA-F]?|u[0-9a-fA-F]{0,3}|U[0-9a-fA-F]{0,7}|[0-7]{1,2})?")
+_HALF_ESCAPE = re.compile(
+    rf"\\(?:\r|x{_HEX}?|u{_HEX}{{0,3}}|U{_HEX}{{0,7}}|[0-7]{{1,2}}"
+    rf"|{_FIRST_HALF}(?:\\(?:u(?:[dD](?:[c-fC-F]{_HEX}?)?)?)?)?)?"
+)
+
+
+def _decoded(text: str) -> str:
+    return _SIMPLE_ESCAPE.sub(lambda match: _SIMPLE_ESCAPES[match[1]], text)
+
 
 _WORDS = {"True": "true", "False": "false", "None": "null", "true": "true", "false": "false", "null": "null"}
 _NOT_FINITE = frozenset({"nan", "inf", "infinity"})
@@ -115,7 +119,7 @@ class PythonArgumentsReader(ArgumentsReader):
     """
 
     __slots__ = (
-        "_at", "_bare_multi", "_blanks", "_cap", "_closer", "_coerce", "_colons", "_ends", "_given", "_high",
+        "_at", "_bare_multi", "_blanks", "_cap", "_closer", "_coerce", "_colons", "_ends", "_given",
         "_inner_quote", "_line_told", "_nest", "_nest_quote", "_param", "_pending", "_positional", "_quote",
         "_quoted_keys", "_raw", "_resume", "_role", "_run", "_since", "_stars", "_start", "_triple",
         "_undecided", "_unions",
@@ -160,7 +164,6 @@ class PythonArgumentsReader(ArgumentsReader):
         self._triple = False
         self._raw = False
         self._run = _string_run('"', False, "", False)
-        self._high = ""  # half of a surrogate pair
         self._line_told = False
         self._inner_quote = False  # a quote of it was content
         # Output that waits for an undecided level
@@ -181,52 +184,30 @@ class PythonArgumentsReader(ArgumentsReader):
             or self._role != _IS_VALUE
             or self._undecided
             or self._typed is not None
-            or self._high
             or self._quote in chunk
         ):
             return None
         if not self._triple and ((")" in chunk and self._first) or "\n" in chunk or "\r" in chunk):
             return None
         if "\\" in chunk:
-            match = None if self._raw else self._run.fullmatch(chunk)
-            if match is None:
+            if self._raw or not self._run.fullmatch(chunk):
                 return None
-            return escape(_SIMPLE_ESCAPE.sub(_unescaped, chunk))
-        if chunk.isprintable() and '"' not in chunk:
-            return chunk
-        return escape(chunk)
-
-    def feed(self, text: str, pos: int, final: bool) -> int:
-        """Take text from `pos` on; returns the position up to which it was consumed."""
-        end = len(text)
-        base = self.base
-        try:
-            while not self.done and pos < end:
-                since = self._since
-                self._cap = (pos if since < 0 else since - base) + self._max_held
-                if pos >= self._cap:
-                    self._holds_too_much(pos)
-                    break
-                new = self._step(text, pos, final)
-                if not (self._undecided or self._key or self._item or self._blanks):
-                    self._since = -1
-                elif since < 0:
-                    self._since = base + pos
-                pos = new
-        except More:
-            pass
-        if final and not self.done:
-            self._stop()
-            pos = end
-        self._at = base + pos
-        return pos
+            chunk = _decoded(chunk)
+        return chunk if chunk.isprintable() and '"' not in chunk and "\\" not in chunk else escape(chunk)
 
     def _step(self, text: str, pos: int, final: bool) -> int:
-        if self._state == _STRING:
-            return self._in_string(text, pos, final)
-        if self._state == _BARE:
-            return self._in_bare(text, pos, final)
-        return self._between(text, pos, final)
+        since = self._since
+        self._cap = (pos if since < 0 else since - self.base) + self._max_held
+        if pos >= self._cap:
+            self._holds_too_much(pos)
+            return pos
+        new = _READ[self._state](self, text, pos, final)
+        if not (self._undecided or self._key or self._item or self._blanks):
+            self._since = -1
+        elif since < 0:
+            self._since = self.base + pos
+        self._at = self.base + new
+        return new
 
     # -- giving out -----------------------------------------------------------------------------------------
 
@@ -330,8 +311,6 @@ class PythonArgumentsReader(ArgumentsReader):
     def _between(self, text: str, pos: int, final: bool) -> int:
         state = self._state
         ch = text[pos]
-        if state == _COMMENT:
-            return self._in_comment(text, pos, final)
         if ch in BLANKS:
             return past(_BLANK_RUN, text, pos, self._cap)
         if ch == "\\":
@@ -798,9 +777,7 @@ class PythonArgumentsReader(ArgumentsReader):
         match = self._run.match(text, pos, self._cap)
         if match is not None:
             piece = match[0]
-            if "\\" in piece and not self._raw:
-                piece = _SIMPLE_ESCAPE.sub(_unescaped, piece)
-            self._content(piece)
+            self._content(_decoded(piece) if "\\" in piece and not self._raw else piece)
             return match.end()
         ch = text[pos]
         if ch == "\\":
@@ -828,9 +805,6 @@ class PythonArgumentsReader(ArgumentsReader):
 
     def _content(self, piece: str) -> None:
         """More of the string's decoded content."""
-        if self._high:
-            piece = self._high + piece
-            self._high = ""
         if self._role != _IS_VALUE:
             self._item.append(piece)
             self._length += len(piece)
@@ -847,14 +821,10 @@ class PythonArgumentsReader(ArgumentsReader):
         self._role = _IS_VALUE
         self._name_positional(self._start - self.base if pos < 0 else pos)
         held = self._release()
-        high, self._high = self._high, ""
         self._begin_string_value()
         self._content(held)
-        self._high = high
 
     def _end_string(self, pos: int) -> None:
-        if self._high:
-            self._content("")
         if self._role != _IS_VALUE:
             self._state = COLON
             if self._role == _IS_KEY:
@@ -870,12 +840,12 @@ class PythonArgumentsReader(ArgumentsReader):
         if self._raw and pos + 1 < len(text):
             self._content(text[pos : pos + 2])
             return pos + 2
-        half = _HALF_ESCAPE.fullmatch(text, pos) is not None
-        if half and not final:
-            raise More
+        if _HALF_ESCAPE.fullmatch(text, pos):
+            if not final:
+                raise More
+            if text[pos + 1 : pos + 2] in "xuU":
+                return len(text)  # half an escape at the end is dropped
         match = _ESCAPE.match(text, pos)
-        if match is None and half:
-            return len(text)  # half an escape at the end is dropped
         if match is None:  # Python leaves unknown escapes as they are
             if text[pos + 1] in "xuU":
                 self._tell("bad-escape", f"\\{text[pos + 1]} without its hexadecimal digits", pos, pos + 2)
@@ -885,23 +855,11 @@ class PythonArgumentsReader(ArgumentsReader):
         if simple:
             self._content(_SIMPLE_ESCAPES[simple])
         elif digits:
-            self._character(chr(int(digits[1:], 16)))
+            halves = "".join(chr(int(half[1:], 16)) for half in digits.split("\\"))
+            self._content(halves.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass"))
         elif octal:
             self._content(chr(int(octal, 8)))
         return match.end()  # else the line goes on
-
-    def _character(self, ch: str) -> None:
-        """A character from its number; the halves of a surrogate pair come one by one."""
-        if "\ud800" <= ch <= "\udbff":
-            if self._high:
-                self._content("")
-            self._high = ch
-        elif self._high and "\udc00" <= ch <= "\udfff":
-            pair = 0x10000 + ((ord(self._high) - 0xD800) << 10) + (ord(ch) - 0xDC00)
-            self._high = ""
-            self._content(chr(pair))
-        else:
-            self._content(ch)
 
     def _at_triple(self, text: str, pos: int, final: bool) -> int:
         quote = self._quote
@@ -1086,3 +1044,15 @@ def _names_argument(text: str, at: int, limit: int, full: bool, colons: bool) ->
 
 def _shown(token: str) -> str:
     return repr(token if len(token) <= 40 else token[:37] + "...")
+
+
+_READ = (
+    PythonArgumentsReader._between,
+    PythonArgumentsReader._between,
+    PythonArgumentsReader._between,
+    PythonArgumentsReader._between,
+    PythonArgumentsReader._between,
+    PythonArgumentsReader._in_bare,
+    PythonArgumentsReader._in_string,
+    PythonArgumentsReader._in_comment,
+)
