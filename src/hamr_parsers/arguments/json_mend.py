@@ -39,17 +39,14 @@ _DOUBLED = re.compile(rf"\{{\s*+(?:\Z|([{{{QUOTES}\w$.\-]))")
 _ESCAPED_KEY = re.compile(r'(?:\\[nrt]|\s){0,16}(?:\\?\Z|\\"[^"\\:\n]{0,40}(?:\\?\Z|\\"\s{0,8}(?:\Z|(:))))')
 """Behind the brace of an object that was escaped as a whole."""
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+\Z")
-_LONG_NUMBER = re.compile(r"-?[0-9]*+(\.[0-9]*+)?+\Z")
-_DIGITS = re.compile(r"[0-9]*+(\.[0-9]*+)?+\Z")
-_FRACTION = re.compile(r"[0-9]*+()\Z")
+_LONG_NUMBER = re.compile(r"[-0-9.]*+\Z")
 _ESCAPE = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
 _PARTIAL_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?+\Z")
 _INNER_ESCAPE = re.compile(r'\\\\(?:\\["\\]|[/bfnrt]|u[0-9a-fA-F]{4})')
 _PARTIAL_INNER = re.compile(r"\\\\(?:\\|u[0-9a-fA-F]{0,3})?+\Z")
-_HIGH = re.compile(r"\\u[dD][89abAB]")
-_EITHER_HIGH = re.compile(r"\\{1,2}(u[dD][89abAB][0-9a-fA-F]{2})")
-"""The first half of a surrogate pair, escaped once or twice; `_EITHER_LOW` the second, and the beginning of one."""
-_EITHER_LOW = re.compile(r"\\{1,2}(u[dD][c-fC-F][0-9a-fA-F]{2})")
+_PAIR = r"{0}(u[dD][89abAB][0-9a-fA-F]{{2}})(?:{0}(u[dD][c-fC-F][0-9a-fA-F]{{2}}))?+"
+_PAIRS = {False: re.compile(_PAIR.format(r"\\")), True: re.compile(_PAIR.format(r"\\{1,2}"))}
+"""A surrogate pair, or its first half; in escaped quotes each half may be escaped once or twice."""
 _PARTIAL_LOW = re.compile(r"(?:\\{1,2}(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?)?\Z")
 _PLAIN = {quote: re.compile(rf"[^\"\\\x00-\x1f{ends}]*+") for quote, ends in [*ENDS.items(), ("\\", "")]}
 _PLAIN_TAIL = re.compile(r'[^"\\\x00-\x1f,}\]]*+')
@@ -93,7 +90,7 @@ class Mender(Ahead):
     """The state of a JSON reader, and its careful half."""
 
     __slots__ = (
-        "_abs", "_back", "_comma_at", "_deep", "_dotted", "_escaped", "_gap", "_held", "_hold", "_key_at",
+        "_abs", "_back", "_comma_at", "_deep", "_escaped", "_gap", "_held", "_hold", "_key_at",
         "_key_from", "_length", "_limit", "_mark", "_pend", "_safe", "_word", "base", "closing", "cut",
         "done", "key", "keyless", "node", "out", "pause", "recovered", "wrap_key",
     )  # fmt: skip
@@ -132,7 +129,6 @@ class Mender(Ahead):
         self._mark = 0
         self._back = ""
         self._length = 0
-        self._dotted = False
 
     # -- helpers -----------------------------------------------------------------------------------------------
 
@@ -318,7 +314,6 @@ class Mender(Ahead):
         self._word.clear()
         self._gap.clear()
         self._length = 0
-        self._dotted = False
         return i
 
     def _no_value(self, null: str, i: int) -> int:
@@ -404,17 +399,11 @@ class Mender(Ahead):
         j = past(_until(_ATOM + ")" * in_tuple, self._first), text, i)
         if j > i:
             self._word.append(text[i:j])
-            before = self._length
+            was_long = self._length > LOOK
             self._length += j - i
-            if self._length > LOOK:
-                # only a number may be longer: look at the new digits alone if it was long before
-                if before > LOOK:
-                    digits = (_FRACTION if self._dotted else _DIGITS).match(text, i, j)
-                else:
-                    digits = _LONG_NUMBER.match("".join(self._word))
-                if digits is None:
-                    return self._start_bare(j)
-                self._dotted = self._dotted or digits[1] is not None
+            # only a number may be longer: look at the new digits alone if it was long before
+            if self._length > LOOK and not _LONG_NUMBER.match(text[i:j] if was_long else "".join(self._word)):
+                return self._start_bare(j)
             return j
         if i >= len(text):
             return self._cut_off(i)
@@ -803,7 +792,7 @@ class Mender(Ahead):
             return j
         c = text[i]
         if c == "\\":
-            return self._inner_escape(i) if quote == "\\" else self._escape(i)
+            return self._escape(i)
         if lex == "Q" and c == quote:
             return self._triple_quotes(i)
         if lex != "Q" and c in ENDS.get(quote, ""):
@@ -872,27 +861,46 @@ class Mender(Ahead):
             self._lex = "To"
         return j
 
-    def _inner_escape(self, i: int) -> int:
-        """At a backslash in a string whose quotes are escaped."""
-        text, final = self._text, self._final
-        after = self._char(i + 1)
-        if not after:
-            return self._cut_off(i)
-        high = _EITHER_HIGH.match(text, i)
-        if high is not None:
-            # it goes out with its second half, whatever the level of either
-            j = high.end()
-            if j == len(text) or not final and _PARTIAL_LOW.match(text, j):
+    def _escape(self, i: int) -> int:
+        """At a backslash in a string."""
+        text = self._text
+        escaped = self._quote == "\\"
+        pair = _PAIRS[escaped].match(text, i)
+        if pair is not None:
+            # the first half goes out with its second
+            j = pair.end()
+            if pair[2] is None and _PARTIAL_LOW.match(text, j):
                 self._char(len(text))
-                return self._cut_off(j)
-            low = _EITHER_LOW.match(text, j)
-            self._put(f"\\{high[1]}" if low is None else f"\\{high[1]}\\{low[1]}")
-            return j if low is None else low.end()
-        if after == '"':
+                if j == len(text):
+                    return self._cut_off(j)
+            self._put("".join(f"\\{half}" for half in pair.groups() if half))
+            return j
+        if escaped and self._char(i + 1) in '"\\':
+            return self._inner_escape(i)
+        # in escaped quotes, one of the outer level: the character that it means, written as JSON
+        m = _ESCAPE.match(text, i)
+        if m is not None:
+            self._put(m[0])
+            return m.end()
+        if _PARTIAL_ESCAPE.match(text, i):
+            self._char(len(text))
+            return self._cut_off(len(text))
+        if text[i + 1] == "'":
+            if self._quote == '"':
+                self._mend("bad-escape", "JSON does not escape single quotes", i, i + 2)
+            self._put("'")
+            return i + 2
+        self._mend("bad-escape", "a backslash that escapes nothing was doubled", i, i + 1)
+        self._put("\\\\")
+        return i + 1
+
+    def _inner_escape(self, i: int) -> int:
+        """At an escaped quote or backslash in escaped quotes."""
+        text = self._text
+        if i + 1 == len(text):
+            return self._cut_off(i)
+        if text[i + 1] == '"':
             return self._end_string(i + 2)
-        if after != "\\":
-            # an escape of the outer level: the character that it means, written as JSON
-            return self._escape(i)
         # an escape of the inner level: its backslash, then what it escapes
         m = _INNER_ESCAPE.match(text, i)
         if m is not None:
@@ -902,35 +910,6 @@ class Mender(Ahead):
             self._char(len(text))
         self._put("\\\\")
         return i + 2
-
-    def _escape(self, i: int) -> int:
-        """At a backslash in a string."""
-        text = self._text
-        m = _ESCAPE.match(text, i)
-        if m is None:
-            if _PARTIAL_ESCAPE.match(text, i):
-                self._char(len(text))
-                return self._cut_off(len(text))
-            if text[i + 1] == "'":
-                if self._quote == '"':
-                    self._mend("bad-escape", "JSON does not escape single quotes", i, i + 2)
-                self._put("'")
-                return i + 2
-            self._mend("bad-escape", "a backslash that escapes nothing was doubled", i, i + 1)
-            self._put("\\\\")
-            return i + 1
-        j = m.end()
-        if _HIGH.match(text, i):
-            # the first half of a surrogate pair goes out with its second
-            if len(text) < j + 6 and _PARTIAL_ESCAPE.match(text, j) or len(text) == j:
-                self._char(len(text))
-                if len(text) == j:
-                    return self._cut_off(j)
-            second = _ESCAPE.match(text, j)
-            if second is not None and text[j + 1] == "u" and not _HIGH.match(text, j):
-                j = second.end()
-        self._put(text[i:j])
-        return j
 
 
 _STEPS: dict[str, Callable[[Mender, int], int]] = {
