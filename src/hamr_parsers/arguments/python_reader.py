@@ -378,9 +378,9 @@ class PythonArgumentsReader(ArgumentsReader):
 
     def _takes_dict(self) -> bool:
         """Whether a dict in first position is the arguments themselves, and not the first argument."""
-        if self._schema is None or not self._schema.parameter_names:
+        if self._schema is None or not self._names:
             return True
-        first = self._schema.param(self._schema.parameter_names[0])
+        first = self._schema.param(self._names[0])
         return first is not None and not first.object
 
     def _merge(self, pos: int) -> int:
@@ -396,7 +396,7 @@ class PythonArgumentsReader(ArgumentsReader):
         return level.mark >= 0 and level.closer == "}"
 
     def _name_positional(self, pos: int) -> None:
-        names = () if self._schema is None else self._schema.parameter_names
+        names = self._names
         index = self._positional
         self._positional += 1
         name = names[index] if index < len(names) else f"arg{index}" if index else "input"
@@ -405,9 +405,9 @@ class PythonArgumentsReader(ArgumentsReader):
 
     def _set_key(self, name: str) -> None:
         self._key = f'"{escape(name)}"'
-        self._param = self._schema.param(name) if self._names() and self._schema is not None else None
+        self._param = self._schema.param(name) if self._in_arguments() and self._schema is not None else None
 
-    def _names(self) -> bool:
+    def _in_arguments(self) -> bool:
         """Whether the members here are arguments."""
         return len(self._levels) == 1 or not self._levels[-1].json
 
@@ -583,7 +583,7 @@ class PythonArgumentsReader(ArgumentsReader):
         if self._length > 2 * WINDOW or self._is_scalar():
             return False
         token = "".join(self._item)
-        names = () if self._schema is None else self._schema.parameter_names
+        names = self._names
         glued = _GLUED.fullmatch(token)
         found = [name for name in names if token.endswith(name) and _is_scalar(token[: -len(name)])]
         if found:
@@ -601,7 +601,7 @@ class PythonArgumentsReader(ArgumentsReader):
 
     def _closes_before(self, pos: int) -> bool:
         """At `=` behind a name in a list or dict: is that the next argument, because the closer was left out?"""
-        names = () if self._schema is None else self._schema.parameter_names
+        names = self._names
         token = "".join(self._item)
         if token not in names or self._levels[-1].empty:
             return False
@@ -767,7 +767,7 @@ class PythonArgumentsReader(ArgumentsReader):
             self._coerce
             and param is not None
             and not (param.only_string if self._unions else param.may_be_string)
-            and self._names()
+            and self._in_arguments()
         ):
             self._begin_typed(param)
         else:
@@ -783,7 +783,7 @@ class PythonArgumentsReader(ArgumentsReader):
         if ch == "\\":
             return self._escape(text, pos, final)
         if ch in self._ends:
-            return self._at_triple(text, pos, final) if self._triple else self._at_quote(text, pos, final)
+            return self._at_quote(text, pos, final)
         if ch == ")":
             # A missing quote at the end of the call: its closer, then a marker and what may follow that.
             at = past(_MORE_CLOSERS, text, pos)
@@ -861,38 +861,33 @@ class PythonArgumentsReader(ArgumentsReader):
             self._content(chr(int(octal, 8)))
         return match.end()  # else the line goes on
 
-    def _at_triple(self, text: str, pos: int, final: bool) -> int:
-        quote = self._quote
-        run = 1
-        while run < 6 and text.startswith(quote, pos + run):
-            run += 1
-        if run < 6 and pos + run == len(text) and not final:
-            raise More
-        if run < 3:
-            self._content(quote * run)
-            return pos + run
-        if 3 < run < 6:  # """He said "hi""""
-            self._tell("inner-quote", "a quote right before the closing quotes", pos, pos + run - 3)
-            self._content(quote * (run - 3))
-            return pos + run - 3
-        if self._verdict(text, pos + 3, final) == _JOINS:
-            self._state = _ADJACENT
-        else:
-            self._end_string(pos + 3)
-        return pos + 3
-
     def _at_quote(self, text: str, pos: int, final: bool) -> int:
-        verdict = self._verdict(text, pos + 1, final)
-        if verdict == _NO:
-            if self._quote:
-                self._inner_quote = True
-                self._tell("inner-quote", "a quote inside the string is not escaped", pos, pos + 1)
-            self._content(text[pos])
-        elif verdict == _JOINS:
+        quote = self._quote
+        behind = pos + 1
+        if self._triple:
+            run = 1
+            while run < 6 and text.startswith(quote, pos + run):
+                run += 1
+            if run < 6 and pos + run == len(text) and not final:
+                raise More
+            if 3 < run < 6:  # """He said "hi""""
+                run -= 3
+                self._tell("inner-quote", "a quote right before the closing quotes", pos, pos + run)
+            if run < 3:
+                self._content(quote * run)
+                return pos + run
+            behind = pos + 3
+        verdict = self._verdict(text, behind, final)
+        if verdict == _JOINS:
             self._state = _ADJACENT
+        elif verdict == _CLOSES or self._triple:
+            self._end_string(behind)
         else:
-            self._end_string(pos + 1)
-        return pos + 1
+            if quote:
+                self._inner_quote = True
+                self._tell("inner-quote", "a quote inside the string is not escaped", pos, behind)
+            self._content(text[pos])
+        return behind
 
     def _verdict(self, text: str, start: int, final: bool) -> int:
         """What the quote before `start` does, judged by what follows it."""
@@ -941,8 +936,8 @@ class PythonArgumentsReader(ArgumentsReader):
             return False
         match = _NAME_RUN.match(text, at, limit)
         assert match is not None
-        if self._schema is not None and self._schema.parameter_names:
-            return match[0] in self._schema.parameter_names
+        if self._names:
+            return match[0] in self._names
         if not glued:
             return True
         sign = ":" if text[match.end()] == ":" else "="

@@ -160,6 +160,11 @@ class ArgumentsReader:
             raise More
         return bool(found)
 
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """The names of the tool's parameters, as far as they are known."""
+        return () if self._schema is None else self._schema.parameter_names
+
     # -- holding --------------------------------------------------------------------------------------------------
 
     def _hold(self, piece: str, pos: int, length: int) -> int:

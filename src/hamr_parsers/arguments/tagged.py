@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["TextValue", "escape"]
 
 _BLANKS = " \t\r\n"
+_DIGITS = "0123456789"
 LONG = 256  # characters; longer text is read by the readers' patterns and not character by character
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -57,75 +58,49 @@ def escape(text: str) -> str:
 
 # -- JSON beside strings --------------------------------------------------------------------------------
 
-_VALUE, _ITEM, _FIRST_KEY, _KEY, _COLON, _STRING, _DONE = (
-    "value",
-    "item",
-    "first key",
-    "key",
-    ":",
-    "string",
-    "done",
-)
-_AFTER = {"{": "after a member", "[": "after an item"}
-_OPENS, _CLOSES, _QUOTE = (
-    "opens",
-    "closes",
-    "quote",
-)  # what a character does, where it does not lead to one state
+# What a character does, where it does not just lead to another state
+_OPENS, _CLOSES, _QUOTE = "opens", "closes", "quote"
+_AFTER = {"{": "behind a member", "[": "behind an item"}
 _RUNS = {'"': re.compile(r'[^"\\\x00-\x1f]*'), "'": re.compile(r"[^'\\\x00-\x1f]*")}
 _BLANK_RUN = re.compile(r"[ \t\r\n]*")
 _WORDS = ("true", "false", "null", "True", "False", "None")
+_HEX = "0123456789abcdefABCDEF"
 
-
-def _json_steps() -> dict[str, dict[str, str]]:
-    """For each state where each character leads. A state within a word is what was read of the word."""
-    steps: dict[str, dict[str, str]] = {}
-
-    def to(state: str, characters: str, target: str) -> None:
-        steps.setdefault(state, {}).update(dict.fromkeys(characters, target))
-
-    for state in (_VALUE, _ITEM):
-        to(state, "{[", _OPENS)
-        to(state, "\"'", _QUOTE)
-        to(state, "-", "sign")
-        to(state, "123456789", "digits")
-        to(state, "0", "zero")
-        for word in _WORDS:
-            to(state, word[0], word[0])
-    for word in _WORDS:
-        for i in range(1, len(word)):
-            to(word[:i], word[i], word[: i + 1])
-    to(_ITEM, "]", _CLOSES)
-    to(_KEY, "\"'", _QUOTE)
-    to(_FIRST_KEY, "\"'", _QUOTE)
-    to(_FIRST_KEY, "}", _CLOSES)
-    to(_COLON, ":", _VALUE)
-    to(_AFTER["{"], ",", _KEY)
-    to(_AFTER["{"], "}", _CLOSES)
-    to(_AFTER["["], ",", _VALUE)
-    to(_AFTER["["], "]", _CLOSES)
-    to("escape", '"\\/bfnrt', _STRING)
-    to("escape", "u", "u")
-    for state, target in zip(("u", "u1", "u2", "u3"), ("u1", "u2", "u3", _STRING), strict=True):
-        to(state, "0123456789abcdefABCDEF", target)
-    to("sign", "123456789", "digits")
-    to("sign", "0", "zero")
-    for state, target in {
-        "digits": "digits", "point": "fraction", "fraction": "fraction",
-        "e": "exponent", "e sign": "exponent", "exponent": "exponent",
-    }.items():  # fmt: skip
-        to(state, "0123456789", target)
-    for state in ("zero", "digits"):
-        to(state, ".", "point")
-    for state in ("zero", "digits", "fraction"):
-        to(state, "eE", "e")
-    to("e", "+-", "e sign")
-    return steps
-
-
-_STEPS = _json_steps()
+# For each state, where characters lead. A state within a word is what was read of the word.
+_BEGINS: dict[str, str] = {
+    "{[": _OPENS, "\"'": _QUOTE, "-": "sign", "0": "zero", "123456789": "digits", **{w[0]: w[0] for w in _WORDS},
+}  # fmt: skip
+_LEADS: dict[str, dict[str, str]] = {
+    "value": _BEGINS,
+    "first item": {**_BEGINS, "]": _CLOSES},
+    "key": {"\"'": _QUOTE},
+    "first key": {"\"'": _QUOTE, "}": _CLOSES},
+    "colon": {":": "value"},
+    _AFTER["{"]: {",": "key", "}": _CLOSES},
+    _AFTER["["]: {",": "value", "]": _CLOSES},
+    "done": {},
+    "escape": {'"\\/bfnrt': "string", "u": "hex 4"},
+    "hex 4": {_HEX: "hex 3"},
+    "hex 3": {_HEX: "hex 2"},
+    "hex 2": {_HEX: "hex 1"},
+    "hex 1": {_HEX: "string"},
+    "sign": {"0": "zero", "123456789": "digits"},
+    "zero": {".": "point", "eE": "power"},
+    "digits": {_DIGITS: "digits", ".": "point", "eE": "power"},
+    "point": {_DIGITS: "fraction"},
+    "fraction": {_DIGITS: "fraction", "eE": "power"},
+    "power": {_DIGITS: "exponent", "+-": "power sign"},
+    "power sign": {_DIGITS: "exponent"},
+    "exponent": {_DIGITS: "exponent"},
+    **{word[:i]: {word[i]: word[: i + 1]} for word in _WORDS for i in range(1, len(word))},
+    **{word: {} for word in _WORDS},
+}
+_STEPS = {
+    state: {ch: target for characters, target in leads.items() for ch in characters}
+    for state, leads in _LEADS.items()
+}
 _WHOLE = {*_WORDS, "zero", "digits", "fraction", "exponent"}
-_BETWEEN = {_VALUE, _ITEM, _FIRST_KEY, _KEY, _COLON, *_AFTER.values(), _DONE}
+_BETWEEN = {"value", "first item", "key", "first key", "colon", *_AFTER.values(), "done"}
 
 
 class _JsonPrefix:
@@ -136,7 +111,7 @@ class _JsonPrefix:
 
     def __init__(self, max_depth: int) -> None:
         self.max_depth = max_depth
-        self.state = _VALUE
+        self.state = "value"
         self.stack: list[str] = []
         self.quote = '"'
         self.is_key = False  # of the string that is being read
@@ -145,20 +120,20 @@ class _JsonPrefix:
     @property
     def complete(self) -> bool:
         """Whether the characters so far are a whole value."""
-        return self.state == _DONE
+        return self.state == "done"
 
     def feed(self, text: str) -> bool:
         """Take more text; False if no value begins like this."""
         pos = 0
         while pos < len(text):
             state = self.state
-            if state == _STRING:
+            if state == "string":
                 pos = past(_RUNS[self.quote], text, pos)
                 if pos < len(text):
                     ch = text[pos]
                     pos += 1
                     if ch == self.quote:
-                        self.state = _COLON if self.is_key else self._after()
+                        self.state = "colon" if self.is_key else self._after()
                     elif ch == "\\":
                         self.state = "escape"
                     else:
@@ -169,18 +144,18 @@ class _JsonPrefix:
                 if pos == len(text):
                     break
             ch = text[pos]
-            target = _STEPS.get(state, {}).get(ch)
+            target = _STEPS[state].get(ch)
             if target is None:
                 if state in _WHOLE:
                     self.state = self._after()
                     continue
                 if state != "escape" or ch != "'" or self.quote != "'":
                     return False
-                target = _STRING
+                target = "string"
             pos += 1
             if target == _OPENS:
                 self.stack.append(ch)
-                target = _FIRST_KEY if ch == "{" else _ITEM
+                target = "first key" if ch == "{" else "first item"
                 if len(self.stack) > self.max_depth:
                     return False
             elif target == _CLOSES:
@@ -188,15 +163,15 @@ class _JsonPrefix:
                 target = self._after()
             elif target == _QUOTE:
                 self.quote = ch
-                self.is_key = state in (_KEY, _FIRST_KEY)
-                target = _STRING
+                self.is_key = state in ("key", "first key")
+                target = "string"
             if state in _BETWEEN and ch in "TFN'":
                 self.python = True
             self.state = target
         return True
 
     def _after(self) -> str:
-        return _AFTER[self.stack[-1]] if self.stack else _DONE
+        return _AFTER[self.stack[-1]] if self.stack else "done"
 
 
 # -- the value ----------------------------------------------------------------------------------------

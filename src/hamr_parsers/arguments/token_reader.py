@@ -203,7 +203,7 @@ class TokenArgumentsReader(ArgumentsReader):
             return True
         scalar = self._typed is not None and not self._typed.streaming
         if self._names_key(text, pos, final, scalar or final):
-            names = () if self._schema is None else self._schema.parameter_names
+            names = self._names
             match = self._patterns.names_key.match(text, pos, pos + WINDOW)
             if scalar or self._typed is None or len(self._path) > 1 or not names or match is None:
                 return True
