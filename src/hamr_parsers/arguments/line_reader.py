@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from .reader import ArgumentsReader, More
+from .reader import MEMBER, VALUE, ArgumentsReader, More
 from .schema import ToolSchema
 from .tagged import TextValue, escape
 
@@ -77,10 +77,6 @@ class LineArgumentsReader(ArgumentsReader):
         whole = self._patterns.text.fullmatch(chunk, match.end() if match is not None else 0)
         return escape(chunk) if whole is not None else None
 
-    def _step(self, text: str, pos: int, final: bool) -> int:
-        read = self._in_key if self._typed is None else self._in_value
-        return read(text, pos, final)
-
     def _at(self, separator: str, text: str, pos: int, final: bool) -> bool:
         """Whether a separator stands at `pos`."""
         if not final and len(text) - pos < len(separator) and separator.startswith(text[pos:]):
@@ -113,6 +109,7 @@ class LineArgumentsReader(ArgumentsReader):
                 schema, self._untyped, max_depth=self._max_depth - 1, max_held=self._max_held
             )
             self._begun = False
+            self._state = VALUE
             return pos + len(self._colon)
         if key:
             self._tell("junk", f"a line without {self._colon!r}", pos)
@@ -134,6 +131,7 @@ class LineArgumentsReader(ArgumentsReader):
             self._release()  # blanks behind it
             value.base = self.base + pos
             self._finish_typed()
+            self._state = MEMBER
             return pos + (len(self._newline) if newline else 0)
         match = self._patterns.blanks.match(text, pos)
         if match is not None:
@@ -149,3 +147,5 @@ class LineArgumentsReader(ArgumentsReader):
         if value.failed:
             self._stop()
         return pos + len(piece)
+
+    _READ: ClassVar = {MEMBER: _in_key, VALUE: _in_value}

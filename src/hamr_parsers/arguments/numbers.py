@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
-__all__ = ["FLOAT", "MAX_NUMBER", "integer", "number", "number_patterns"]
+__all__ = ["FLOAT", "MAX_NUMBER", "NUMBERS", "integer", "number"]
 
 MAX_NUMBER = 4300
 """Characters; Python makes no integer of more digits."""
@@ -55,8 +54,7 @@ def integer(text: str) -> str | None:
     return f"{sign}{whole}{'0' * shift}" if 0 <= shift <= _MAX_SHIFT else None
 
 
-@lru_cache(maxsize=4)
-def number_patterns(lenient: bool, integers: bool) -> tuple[re.Pattern[str], re.Pattern[str]]:
+def _patterns(lenient: bool, integers: bool) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Patterns of a whole number, and of what may still become one.
 
     Args:
@@ -81,3 +79,10 @@ def number_patterns(lenient: bool, integers: bool) -> tuple[re.Pattern[str], re.
         re.compile(f"{sign}{value}(?:{exponent}++)?+"),
         re.compile(f"{sign}(?:{begun}|{points}|{value}{exponent}*+)"),
     )
+
+
+NUMBERS = {
+    (lenient, integers): _patterns(lenient, integers)
+    for lenient in (False, True)
+    for integers in (False, True)
+}

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ..events import Diagnostic
 from .json_nodes import SMART, past
@@ -195,19 +195,25 @@ class PythonArgumentsReader(ArgumentsReader):
             chunk = _decoded(chunk)
         return chunk if chunk.isprintable() and '"' not in chunk and "\\" not in chunk else escape(chunk)
 
-    def _step(self, text: str, pos: int, final: bool) -> int:
-        since = self._since
-        self._cap = (pos if since < 0 else since - self.base) + self._max_held
-        if pos >= self._cap:
-            self._holds_too_much(pos)
-            return pos
-        new = _READ[self._state](self, text, pos, final)
-        if not (self._undecided or self._key or self._item or self._blanks):
-            self._since = -1
-        elif since < 0:
-            self._since = self.base + pos
-        self._at = self.base + new
-        return new
+    def feed(self, text: str, pos: int, final: bool) -> int:
+        base = self.base
+        try:
+            while not self.done and pos < len(text):
+                since = self._since
+                self._cap = (pos if since < 0 else since - base) + self._max_held
+                if pos >= self._cap:
+                    self._holds_too_much(pos)
+                    break
+                new = self._READ[self._state](self, text, pos, final)
+                if not (self._undecided or self._key or self._item or self._blanks):
+                    self._since = -1
+                elif since < 0:
+                    self._since = base + pos
+                pos = new
+        except More:
+            pass
+        self._at = base + pos
+        return super().feed(text, pos, True) if final else pos
 
     # -- giving out -----------------------------------------------------------------------------------------
 
@@ -979,6 +985,13 @@ class PythonArgumentsReader(ArgumentsReader):
                 return True  # the text ends within a name
         return _names_argument(text, at, limit, full, self._colons)
 
+    _READ: ClassVar = {
+        **dict.fromkeys((MEMBER, COLON, VALUE, AFTER, _ADJACENT), _between),
+        _BARE: _in_bare,
+        _STRING: _in_string,
+        _COMMENT: _in_comment,
+    }
+
 
 # -- looking ahead, never further than the window ---------------------------------------------------------------------
 
@@ -998,6 +1011,8 @@ def _seen(at: int, limit: int, full: bool) -> bool:
 
 def _skip(text: str, start: int, limit: int, full: bool) -> int:
     """The end of the blanks at `start`; `limit` also if half a line continuation stands there."""
+    if start < limit and text[start] not in " \t\r\n\f\\":
+        return start
     at = past(_GAP, text, start, limit)
     if text[at:limit] in ("\\", "\\\r"):
         at = limit
@@ -1039,15 +1054,3 @@ def _names_argument(text: str, at: int, limit: int, full: bool, colons: bool) ->
 
 def _shown(token: str) -> str:
     return repr(token if len(token) <= 40 else token[:37] + "...")
-
-
-_READ = (
-    PythonArgumentsReader._between,
-    PythonArgumentsReader._between,
-    PythonArgumentsReader._between,
-    PythonArgumentsReader._between,
-    PythonArgumentsReader._between,
-    PythonArgumentsReader._in_bare,
-    PythonArgumentsReader._in_string,
-    PythonArgumentsReader._in_comment,
-)

@@ -1,14 +1,15 @@
 """What the readers of one call's arguments share, but for that of raw JSON.
 
 Theory. A reader is an automaton over the levels of brackets that are open (none, where a format has none): `feed` asks
-`_step` to read on from a place, until it is done or only more text can tell how to (`More` is raised then, before
-anything has changed). What cannot be given out yet is held:
-`_item` are pieces of a key or of text whose meaning is open, `_typed` is a value whose type is.
+the method of its state to read on from a place, until it is done, or until only more text can tell how to (`More` is
+raised then, before anything has changed). What cannot be given out yet is held: `_item` are pieces of a key or of text
+whose meaning is open, `_typed` is a value whose type is.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..events import Diagnostic
 from .tagged import TextValue
@@ -82,6 +83,7 @@ class ArgumentsReader:
     `recovered`, `held`.
     """
 
+    _READ: ClassVar[Mapping[int, Callable[[Any, str, int, bool], int]]]  # what reads on, by state
     node = None  # no interned lexical nodes here: the engine asks `fast` about every chunk
 
     __slots__ = (
@@ -121,17 +123,13 @@ class ArgumentsReader:
         """Take text from `pos` on; returns the position up to which it was consumed."""
         try:
             while not self.done and pos < len(text):
-                pos = self._step(text, pos, final)
+                pos = self._READ[self._state](self, text, pos, final)
         except More:
             pass
         if final and not self.done:
             self._stop()
             pos = len(text)
         return pos
-
-    def _step(self, text: str, pos: int, final: bool) -> int:
-        """Read on at `pos`; returns the position behind what was read."""
-        raise NotImplementedError
 
     def _stop(self) -> None:
         """The text ends, or the reader gives up, inside the arguments."""

@@ -85,8 +85,8 @@ class ParamSchema(_Shared):
     """
 
     __slots__ = (
-        "array", "boolean", "exact", "folded_words", "integer", "literals", "may_be_string", "null", "number", "object",
-        "only_string", "quoted", "strings", "words",
+        "_begun", "_folded_begun", "array", "boolean", "exact", "folded_words", "integer", "literals",
+        "may_be_string", "null", "number", "object", "only_string", "quoted", "strings", "words",
     )  # fmt: skip
     null: bool
     integer: bool
@@ -113,27 +113,30 @@ class ParamSchema(_Shared):
         self.quoted = quoted
         self.exact = exact
         self.only_string = kinds == {"string"} and not self.literals
-        # Words that stand for a scalar, as pairs of the text and its JSON: as written, and in any case.
-        words = list(self.literals)
-        folded: list[tuple[str, str]] = []
+        # Words that stand for a scalar, and the JSON that they mean: as written, and in any case.
+        words = dict(self.literals)
+        folded: dict[str, str] = {}
         if self.null and (self.may_be_string or exact):
-            words += [("null", "null"), ("None", "null")]
+            words |= {"null": "null", "None": "null"}
         elif self.null:
-            folded += [("null", "null"), ("none", "null")]
+            folded |= {"null": "null", "none": "null"}
         if self.boolean and exact:
-            words += [("true", "true"), ("True", "true"), ("false", "false"), ("False", "false")]
+            words |= {"true": "true", "True": "true", "false": "false", "False": "false"}
         elif self.boolean:
-            folded += [("true", "true"), ("false", "false")]
+            folded |= {"true": "true", "false": "false"}
         if self.boolean and not (self.integer or self.number or self.may_be_string):
-            words += [("1", "true"), ("0", "false")]
-        self.words = tuple(words)
-        self.folded_words = tuple(folded)
+            words |= {"1": "true", "0": "false"}
+        self.words, self.folded_words = words, folded
+        self._begun = frozenset(word[:end] for word in words for end in range(1, len(word) + 1))
+        self._folded_begun = frozenset(word[:end] for word in folded for end in range(1, len(word) + 1))
 
-    def words_from(self, text: str) -> list[tuple[str, str]]:
-        """The words for scalars that begin with `text`, each with the JSON text that it means."""
-        found = [pair for pair in self.words if pair[0].startswith(text)]
-        folded = text.lower()
-        return found + [pair for pair in self.folded_words if pair[0].startswith(folded)]
+    def word(self, text: str) -> str | None:
+        """The JSON text of the scalar that `text` is a word for."""
+        return self.words.get(text) or self.folded_words.get(text.lower())
+
+    def begins_word(self, text: str) -> bool:
+        """Whether `text` may still become such a word."""
+        return text in self._begun or text.lower() in self._folded_begun
 
     def with_quotes(self) -> ParamSchema:
         """The same, where a string may stand in quotes."""

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 from ..events import Diagnostic
 from .json_nodes import past
-from .numbers import MAX_NUMBER, integer, number, number_patterns
+from .numbers import MAX_NUMBER, NUMBERS, integer, number
 from .schema import ParamSchema
 
 if TYPE_CHECKING:
@@ -389,8 +389,8 @@ class TextValue:
             self._json = _JsonPrefix(self.max_depth)
         else:
             if schema.integer or schema.number:
-                self._numbers = number_patterns(not schema.may_be_string, not schema.number)
-            self._may_be_word = True
+                self._numbers = NUMBERS[not schema.may_be_string, not schema.number]
+            self._may_be_word = bool(schema.words or schema.folded_words)
         return False
 
     def _recognise(self, text: str) -> bool:
@@ -409,8 +409,8 @@ class TextValue:
                 self._numbers = None
         if self._may_be_word:
             assert self._schema is not None
-            fits = self._schema.words_from(self._core)
-            self._may_be_word = any(not self._ended or len(word) == len(self._core) for word, _ in fits)
+            fits = self._schema.word if self._ended else self._schema.begins_word
+            self._may_be_word = bool(fits(self._core))
         return self._numbers is not None or self._may_be_word
 
     def _scalar(self) -> list[str | Diagnostic] | None:
@@ -424,9 +424,9 @@ class TextValue:
             return None
         text = "".join(self._pieces)
         core = text.strip(_BLANKS)
-        for word, value in schema.words_from(core):
-            if len(word) == len(core):
-                return [value]
+        word = schema.word(core) if self._may_be_word else None
+        if word is not None:
+            return [word]
         if text in schema.strings or core in schema.strings:
             return None
         if self._numbers is not None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from ..events import Diagnostic
 from .json_nodes import past
@@ -42,7 +42,6 @@ _HALF_ESCAPE = re.compile(
     r"\\(?:u(?:[0-9a-fA-F]{0,3}|[dD][89abAB][0-9a-fA-F]{2}(?:\\(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?)?)?)?"
 )
 
-_BETWEEN = range(6)  # states in which blanks mean nothing
 _START, _WRAP, _KEY, _BARE, _STRING, _QUOTED, _JUNK = range(4, 11)
 
 
@@ -115,18 +114,13 @@ class TokenArgumentsReader(ArgumentsReader):
             return None
         return chunk if chunk.isprintable() and '"' not in chunk and "\\" not in chunk else escape(chunk)
 
-    def _step(self, text: str, pos: int, final: bool) -> int:
-        if self._state in _BETWEEN and text[pos] in BLANKS:
-            return past(_BLANK_RUN, text, pos)
-        return _READ[self._state](self, text, pos, final)
-
     # -- giving out -------------------------------------------------------------------------------------------
 
     def _emit(self, value: str) -> None:
         level = self._levels[-1]
         lead = "" if level.empty else ", "
         level.empty = False
-        if level.keyed:
+        if level.json == "}":
             lead += self._key + ": "
             self._key = ""
         self.out.append(lead + value)
@@ -233,6 +227,8 @@ class TokenArgumentsReader(ArgumentsReader):
 
     def _at_start(self, text: str, pos: int, final: bool) -> int:
         ch = text[pos]
+        if ch in BLANKS:
+            return pos + 1
         opens = ch in "{("
         if not opens:
             self._tell("missing-opener", "'{' is missing", pos)
@@ -243,6 +239,8 @@ class TokenArgumentsReader(ArgumentsReader):
 
     def _at_wrap(self, text: str, pos: int, final: bool) -> int:
         """Behind the opener: another brace, and the first one only wraps it."""
+        if text[pos] in BLANKS:
+            return pos + 1
         self._state = MEMBER
         self.out.append("{")
         if text[pos] != "{":
@@ -253,6 +251,8 @@ class TokenArgumentsReader(ArgumentsReader):
 
     def _at_member(self, text: str, pos: int, final: bool) -> int:
         ch = text[pos]
+        if ch in BLANKS:
+            return pos + 1
         token, marker = self._special(text, pos, final)
         self._key_at = self.base + pos
         if token or ch in "\"'":
@@ -309,6 +309,8 @@ class TokenArgumentsReader(ArgumentsReader):
 
     def _at_colon(self, text: str, pos: int, final: bool) -> int:
         ch = text[pos]
+        if ch in BLANKS:
+            return pos + 1
         marker = self._marker(text, pos, final)
         key = self._key
         if ch in ":=":
@@ -340,6 +342,8 @@ class TokenArgumentsReader(ArgumentsReader):
 
     def _at_value(self, text: str, pos: int, final: bool) -> int:
         ch = text[pos]
+        if ch in BLANKS:
+            return pos + 1
         token, marker = self._special(text, pos, final)
         if token or ch in "\"'":
             return self._open(text, pos, bool(token), False)
@@ -519,6 +523,8 @@ class TokenArgumentsReader(ArgumentsReader):
 
     def _at_after(self, text: str, pos: int, final: bool) -> int:
         ch = text[pos]
+        if ch in BLANKS:
+            return pos + 1
         token, marker = self._special(text, pos, final)
         level = self._levels[-1]
         if marker or (not level.json and ch != level.closer):
@@ -550,17 +556,16 @@ class TokenArgumentsReader(ArgumentsReader):
             return pos
         return pos + 1
 
-
-_READ = (
-    TokenArgumentsReader._at_member,
-    TokenArgumentsReader._at_colon,
-    TokenArgumentsReader._at_value,
-    TokenArgumentsReader._at_after,
-    TokenArgumentsReader._at_start,
-    TokenArgumentsReader._at_wrap,
-    TokenArgumentsReader._in_bare_key,
-    TokenArgumentsReader._in_bare,
-    TokenArgumentsReader._in_string,
-    TokenArgumentsReader._in_quoted,
-    TokenArgumentsReader._in_junk,
-)
+    _READ: ClassVar = {
+        MEMBER: _at_member,
+        COLON: _at_colon,
+        VALUE: _at_value,
+        AFTER: _at_after,
+        _START: _at_start,
+        _WRAP: _at_wrap,
+        _KEY: _in_bare_key,
+        _BARE: _in_bare,
+        _STRING: _in_string,
+        _QUOTED: _in_quoted,
+        _JUNK: _in_junk,
+    }
