@@ -741,7 +741,7 @@ class PythonArgumentsReader(ArgumentsReader):
             quote_at = match.end()
             quote = text[quote_at]
         triple = not smart and text.startswith(quote * 3, quote_at)
-        if not (smart or triple or final) and text[quote_at:] in (quote, quote * 2):
+        if not (smart or triple or final) and len(text) - quote_at < 3 and text.endswith(quote):
             raise More
         joined = self._state == _ADJACENT
         self._quote, self._triple, self._raw = "" if smart else quote, triple, raw
@@ -1022,7 +1022,7 @@ def _skip(text: str, start: int, limit: int, full: bool) -> int:
 
 def _continued(text: str, pos: int, final: bool) -> int:
     """Where the line goes on behind the backslash at `pos`; `pos` if it does not."""
-    if not final and text[pos + 1 :] in ("", "\r"):
+    if not final and len(text) - pos < 3 and text[pos + 1 :] in ("", "\r"):
         raise More
     return past(_CONTINUED, text, pos)
 
