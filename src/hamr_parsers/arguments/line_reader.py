@@ -14,7 +14,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from .reader import MEMBER, VALUE, ArgumentsReader, More
+from .reader import MEMBER, VALUE, ArgumentsReader, Level, More
 from .schema import ToolSchema
 from .tagged import TextValue, escape
 
@@ -49,7 +49,7 @@ class LineArgumentsReader(ArgumentsReader):
         untyped: what a value without schema is, see `TextValue`.
     """
 
-    __slots__ = ("_colon", "_count", "_newline", "_patterns", "_untyped")
+    __slots__ = ("_colon", "_newline", "_patterns", "_untyped")
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class LineArgumentsReader(ArgumentsReader):
         self._newline = newline
         self._patterns = _patterns(colon, newline, self._first)
         self._untyped = untyped
-        self._count = 0  # members
+        self._levels.append(Level("", "}"))
 
     def fast(self, chunk: str) -> str | None:
         """What to give out for `chunk` if it lies within a string; None if `feed` must take it."""
@@ -83,15 +83,6 @@ class LineArgumentsReader(ArgumentsReader):
             raise More
         return text.startswith(separator, pos)
 
-    def _emit(self, value: str) -> None:
-        self.out.append(f'{", " if self._count else "{"}"{escape(self._key)}": {value}')
-        self._count += 1
-
-    def _stop(self) -> None:
-        self.done = self.cut = True
-        self._release()
-        self.closing = self._cut_typed() + ("}" if self._count else "{}")
-
     def _in_key(self, text: str, pos: int, final: bool) -> int:
         match = self._patterns.key.match(text, pos)
         if match is not None:
@@ -103,7 +94,7 @@ class LineArgumentsReader(ArgumentsReader):
             return self._hold(text[pos], pos, 1)
         key = self._release().strip()
         if colon:
-            self._key = key
+            self._key = f'"{escape(key)}"'
             schema = self._schema.at((key,)) if self._schema is not None else None
             self._typed = TextValue(
                 schema, self._untyped, max_depth=self._max_depth - 1, max_held=self._max_held
@@ -115,7 +106,7 @@ class LineArgumentsReader(ArgumentsReader):
             self._tell("junk", f"a line without {self._colon!r}", pos)
         if marker:
             self.done = True
-            self.out.append("}" if self._count else "{}")
+            self.out.append("}" if self._given else "{}")
             return pos
         return pos + len(self._newline)
 

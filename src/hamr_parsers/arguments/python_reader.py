@@ -119,7 +119,7 @@ class PythonArgumentsReader(ArgumentsReader):
     """
 
     __slots__ = (
-        "_at", "_bare_multi", "_blanks", "_cap", "_closer", "_coerce", "_colons", "_ends", "_given",
+        "_at", "_bare_multi", "_blanks", "_cap", "_closer", "_coerce", "_colons", "_ends",
         "_inner_quote", "_line_told", "_nest", "_nest_quote", "_param", "_pending", "_positional", "_quote",
         "_quoted_keys", "_raw", "_resume", "_role", "_run", "_since", "_stars", "_start", "_triple",
         "_undecided", "_unions",
@@ -151,7 +151,6 @@ class PythonArgumentsReader(ArgumentsReader):
         self._stars = False  # `**` stands before the item
         self._positional = 0
         self._start = 0  # absolute offset of the string or bare text that is being read
-        self._given = False  # the `{` of the arguments was given out
         # Bare text: its pieces are held; blanks that may belong to it, brackets open within it
         self._role = _IS_VALUE
         self._bare_multi = False  # cannot be a scalar any more
@@ -223,19 +222,6 @@ class PythonArgumentsReader(ArgumentsReader):
         elif piece:
             self.out.append(piece)
 
-    def _emit(self, value: str) -> None:
-        level = self._levels[-1]
-        target = level if level.json else self._levels[0]
-        lead = "" if target.empty else ", "
-        if target is self._levels[0] and not self._given:
-            self._given = True
-            self.out.append("{")  # also if what follows is held: nothing undecided is open here
-        target.empty = level.empty = False
-        if level.keyed:
-            lead += self._key + ": "
-            self._key = ""
-        self._give(lead + value)
-
     def _drain(self) -> None:
         # the offsets that a typed string tells are those of its content, not of the text
         assert self._typed is not None
@@ -296,19 +282,8 @@ class PythonArgumentsReader(ArgumentsReader):
         return pos + 1
 
     def _stop(self) -> None:
-        self.done = self.cut = True
-        levels = self._levels
-        undecided = next((n for n, level in enumerate(levels) if level.mark >= 0), len(levels))
-        closing = ""
-        if undecided < len(levels):
-            levels = levels[:undecided]  # all that is in it was held
-        elif self._state in (_STRING, _ADJACENT) and self._role == _IS_VALUE:
-            closing = '"' if self._typed is None else self._cut_typed()
-        closing += "".join(level.json for level in reversed(levels))
-        self.closing = closing if self._given else "{}"
-        self._key = ""
-        self._typed = None
-        self._release()
+        in_value = self._state in (_STRING, _ADJACENT) and self._role == _IS_VALUE
+        self._cut_off('"' if in_value and self._typed is None and not self._undecided else "")
         self._blanks.clear()
         self._pending.clear()
 

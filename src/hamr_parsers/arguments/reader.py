@@ -9,6 +9,7 @@ whose meaning is open, `_typed` is a value whose type is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..events import Diagnostic
@@ -87,8 +88,8 @@ class ArgumentsReader:
     node = None  # no interned lexical nodes here: the engine asks `fast` about every chunk
 
     __slots__ = (
-        "_begun", "_boundary", "_first", "_item", "_key", "_length", "_levels", "_max_depth", "_max_held", "_schema",
-        "_state", "_typed",
+        "_begun", "_boundary", "_first", "_given", "_item", "_key", "_length", "_levels", "_max_depth", "_max_held",
+        "_schema", "_state", "_typed",
         "base", "closing", "cut", "done", "out", "recovered",
     )  # fmt: skip
 
@@ -113,6 +114,7 @@ class ArgumentsReader:
             None  # the value that is being read, while its type is not that of its text
         )
         self._begun = False  # something of it was given out
+        self._given = False  # the `{` of the arguments was given out
 
     @property
     def held(self) -> int:
@@ -133,7 +135,16 @@ class ArgumentsReader:
 
     def _stop(self) -> None:
         """The text ends, or the reader gives up, inside the arguments."""
-        raise NotImplementedError
+        self._cut_off("")
+
+    def _cut_off(self, quote: str) -> None:
+        self.done = self.cut = True
+        closing = quote or self._cut_typed()
+        known = takewhile(lambda level: level.mark < 0, self._levels)  # what is in others was held
+        closing += "".join(level.json for level in reversed([*known]))
+        self.closing = closing if self._given else "{}"
+        self._key = ""
+        self._release()
 
     def _tell(self, code: str, message: str, start: int, end: int | None = None) -> None:
         self.recovered = True
@@ -192,9 +203,22 @@ class ArgumentsReader:
         self._typed = TextValue(param, untyped, max_depth=self._max_depth, max_held=self._max_held)
         self._begun = False
 
+    def _give(self, piece: str) -> None:
+        self.out.append(piece)
+
     def _emit(self, value: str) -> None:
         """A value begins: give it out behind what stands before it, opener, comma and key."""
-        raise NotImplementedError
+        if not self._given:
+            self._given = True
+            self.out.append("{")  # also if what follows is held: nothing undecided is open yet
+        level = self._levels[-1]
+        target = level if level.json else self._levels[0]
+        lead = "" if target.empty else ", "
+        target.empty = level.empty = False
+        if level.keyed:
+            lead += self._key + ": "
+            self._key = ""
+        self._give(lead + value)
 
     def _drain(self) -> None:
         """Give out what the value has become."""

@@ -116,15 +116,6 @@ class TokenArgumentsReader(ArgumentsReader):
 
     # -- giving out -------------------------------------------------------------------------------------------
 
-    def _emit(self, value: str) -> None:
-        level = self._levels[-1]
-        lead = "" if level.empty else ", "
-        level.empty = False
-        if level.json == "}":
-            lead += self._key + ": "
-            self._key = ""
-        self.out.append(lead + value)
-
     def _push(self, opener: str, pos: int) -> None:
         if self._too_deep(pos):
             return
@@ -148,13 +139,8 @@ class TokenArgumentsReader(ArgumentsReader):
         return super()._close(ch, pos)
 
     def _stop(self) -> None:
-        self.done = self.cut = True
         in_value = self._state in (_STRING, _QUOTED) and not self._in_key
-        closing = '"' if in_value and self._typed is None else self._cut_typed()
-        started = self._state not in (_START, _WRAP)
-        self.closing = closing + "".join(level.json for level in reversed(self._levels)) if started else "{}"
-        self._key = ""
-        self._release()
+        self._cut_off('"' if in_value and self._typed is None else "")
 
     def _give_up(self) -> int:
         """A value is nested too deeply, as it just told: the end of what it told is the end of the arguments."""
@@ -242,6 +228,7 @@ class TokenArgumentsReader(ArgumentsReader):
         if text[pos] in BLANKS:
             return pos + 1
         self._state = MEMBER
+        self._given = True
         self.out.append("{")
         if text[pos] != "{":
             return pos
