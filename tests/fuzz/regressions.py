@@ -34,6 +34,7 @@ REGRESSIONS: Final[tuple[tuple[str, Case], ...]] = (
     ),
     ("a backslash as the last character, behind a turn's end", Case("llama3_json", "<|eot_id|>{\\")),
     ("a list of calls that is cut off", Case("llama3_json", "[get_weather(),a")),
+    ("a text or a comment, cut within the key behind it", Case("trinity", '<tool_call>{"name""a,:#\n"a":')),
     ("a comment's sign as the last character", Case("hermes", '<tool_call>{"name": "now", "arguments": {#')),
     # --- blanks ---
     (

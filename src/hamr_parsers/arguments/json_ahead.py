@@ -253,7 +253,9 @@ class Ahead:
         if value:
             # `#fff` and `//host` are texts: a separator follows their line, or another key
             if k < end:
-                return not at and text[k] not in ",]}" and not SOME_KEY.match(text, k, end)
+                if at or text[k] in ",]}" or SOME_KEY.match(text, k, end):
+                    return False
+                return self._edge(True)  # it may become a key
             return text[i + 1 + (kind == "//") : line][:1].isspace()
         return not at or _STRUCTURE.search(text, i, line) is None
 
