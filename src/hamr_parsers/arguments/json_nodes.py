@@ -35,6 +35,7 @@ __all__ = [
     "Node",
     "Stack",
     "Step",
+    "passes",
     "past",
     "tree",
 ]
@@ -69,10 +70,20 @@ def past(pattern: re.Pattern[str], text: str, start: int, end: int = sys.maxsize
     return start if m is None else m.end()
 
 
+def passes(text: str) -> bool:
+    """Whether well-formed `text` from inside a string leaves nothing that must wait for what follows."""
+    return not text.endswith((",", ", ", "}", "]"))
+
+
+def _is_whole(text: str) -> bool:
+    """Whether `text` from inside a string passes as it is (bytes, which the engine tries first, are an error)."""
+    return '"' not in text and "\\" not in text and text.isprintable() and passes(text)
+
+
 class Tree:
     """Interns the stacks of readers that agree on depth, watched level and doubtful brackets."""
 
-    __slots__ = ("doubtful", "firsts", "max_depth", "memo", "root", "stacks", "watch")
+    __slots__ = ("doubtful", "max_depth", "memo", "root", "stacks", "texts", "watch")
 
     def __init__(self, max_depth: int, watch: int, doubtful: bool) -> None:
         self.max_depth = max_depth
@@ -80,7 +91,7 @@ class Tree:
         self.doubtful = doubtful
         self.stacks = 0
         self.memo = 0
-        self.firsts = 0
+        self.texts = 0
         self.root = Stack(self, None, "", 0)
 
 
@@ -151,7 +162,7 @@ class Node(dict[str, "Node"]):
     """One lexical state on one stack; a dict from a character to the next node.
 
     `text`: inside the string of a value with nothing held: a chunk of it that needs no mend and leaves nothing
-    waiting (`json_reader.passes`) passes as it is. `plain`: any chunk that needs no mend does. `stop`: the value
+    waiting (`passes`) passes as it is. `plain`: any chunk that needs no mend does. `stop`: the value
     that is being read is over (or, with `watch`, a member of it).
     """
 
@@ -184,21 +195,18 @@ class Node(dict[str, "Node"]):
 
     def walk(self, chunk: str) -> Step | None:
         """Where `chunk` leads from here, or None if it does not fit or the value ends in it."""
-        if self.lex == "S0" and chunk[:1] not in ("", '"'):
-            # as inside the string; what strings begin with is remembered apart, and must not use up the tree
-            inside = self.stack.node("S")
-            if (
-                '"' in chunk  # bytes, which the engine tries here first, are an error at once
-                or "\\" in chunk
-                or not chunk.isprintable()
-                or chunk.endswith((",", ", ", "}", "]"))
-            ):
-                return inside.memo.get(chunk) or inside.walk(chunk)
-            whole = (inside, chunk, "", inside)
-            if len(chunk) <= 16 and self.stack.tree.firsts < MAX_MEMO:
-                self.stack.tree.firsts += 1
-                self.memo[chunk] = whole
-            return whole
+        tree = self.stack.tree
+        starts = self.lex == "S0" and chunk[:1] not in ("", '"')
+        inside = self.stack.node("S") if starts else self
+        if inside.text and _is_whole(chunk):
+            step: Step | None = (inside, chunk, "", inside)
+            if len(chunk) <= 16 and tree.texts < MAX_MEMO:
+                # what strings hold is remembered apart, and must not use up the tree
+                tree.texts += 1
+                self.memo[chunk] = step
+            return step
+        if starts:
+            return inside.memo.get(chunk) or inside.walk(chunk)
         node = self
         at = 0
         safe: Node | None = None
@@ -208,14 +216,12 @@ class Node(dict[str, "Node"]):
             if mark:
                 at = i + 1 if mark == 1 else i
                 safe = node.safe
-        step: Step | None
         if node is ERROR or node.stop:
             step = None
         elif safe is None:
             step = (node, "", chunk, NOWHERE)
         else:
             step = (node, chunk[:at], chunk[at:], safe)
-        tree = self.stack.tree
         if len(chunk) <= MEMO_CHUNK and tree.memo < MAX_MEMO:
             tree.memo += 1
             self.memo[chunk] = step

@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Any
 
 from .json_mend import Boundary, Mender
-from .json_nodes import ERROR, MEMO_CHUNK, NOWHERE, Node, Stack, past
+from .json_nodes import ERROR, MEMO_CHUNK, NOWHERE, Node, Stack, passes, past
 
 __all__ = ["Boundary", "JsonReader", "duplicate_keys", "passes"]
 
@@ -41,23 +41,6 @@ _STRING = re.compile(rf"""{_CHARS}(?:\\(?:["\\/bfnrt]|{_SINGLE}|{_PAIR}){_CHARS}
 
 _TAIL = re.compile(r", ?|[}\]]*+")
 """What may wait at the end of a string."""
-
-
-def passes(text: str) -> bool:
-    """Whether well-formed `text` from inside a string leaves nothing that must wait for what follows."""
-    return not text.endswith((",", ", ", "}", "]"))
-
-
-_WHOLE: dict[str, bool] = {}
-"""Chunks that were met inside strings: do they pass as they are? Models write in tokens, which come again."""
-MAX_WHOLE = 1 << 15
-
-
-def _is_whole(chunk: str) -> bool:
-    whole = not ("\\" in chunk or '"' in chunk or not chunk.isprintable()) and passes(chunk)
-    if len(chunk) <= MEMO_CHUNK and len(_WHOLE) < MAX_WHOLE:
-        _WHOLE[chunk] = whole
-    return whole
 
 
 def _before_tail(text: str, start: int, end: int) -> int:
@@ -173,12 +156,6 @@ class JsonReader(Mender):
         node = self.node
         if node is None:
             return None
-        if node.text:
-            whole = _WHOLE.get(chunk)
-            if whole is None:
-                whole = _is_whole(chunk)
-            if whole:
-                return chunk
         try:
             step = node.memo[chunk]
         except KeyError:
