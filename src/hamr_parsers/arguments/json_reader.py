@@ -52,9 +52,6 @@ def _before_tail(text: str, start: int, end: int) -> int:
     return end
 
 
-_NEVER = re.compile(r"\b\B")
-
-
 @lru_cache(maxsize=1)
 def _run_patterns() -> dict[str, re.Pattern[str]]:
     """For each state a pattern for the whole members that follow; compiled when the first long text comes."""
@@ -67,18 +64,11 @@ def _run_patterns() -> dict[str, re.Pattern[str]]:
     # a number at the end of a run must be seen to be whole
     value = rf"(?:{value}(?:(?<![0-9a-z])|(?={_W}[,\]}}])))"
     member = rf"{_STR}{_W}:{_W}{value}"
-    members = re.compile(rf"(?:{_W},{_W}{member})*+")
-    items = re.compile(rf"(?:{_W},{_W}{value})*+")
+    first = {"k0{": member, "v0[": value}
+    more = {"A{": member, "A[": value, "A(": value}
     return {
-        "A{": members,
-        "Aq{": members,
-        "A[": items,
-        "Aq[": items,
-        "k0{": re.compile(rf"(?:{_W}{member}(?:{_W},{_W}{member})*+)?+"),
-        "v0[": re.compile(rf"(?:{_W}{value}(?:{_W},{_W}{value})*+)?+"),
-        "A(": items,
-        "Aq(": items,
-        "v0(": _NEVER,
+        **{key: re.compile(rf"(?:{_W}{each}(?:{_W},{_W}{each})*+)?+") for key, each in first.items()},
+        **{key: re.compile(rf"(?:{_W},{_W}{each})*+") for key, each in more.items()},
     }
 
 
@@ -90,7 +80,8 @@ def _run(node: Node, text: str, i: int) -> tuple[Node, int, int, Node]:
     stack = node.stack
     if node.stop or stack.depth + NESTED > stack.tree.max_depth:
         return node, i, i, node
-    j = past(_run_patterns()[node.lex + stack.kind], text, i)
+    members = _run_patterns().get(node.lex.rstrip("q") + stack.kind)
+    j = i if members is None else past(members, text, i)
     if j == i:
         return node, i, i, node
     # closers that stand behind the quote of a string wait with it
@@ -202,6 +193,13 @@ class JsonReader(Mender):
         while True:
             node = self.node
             if node is not None:
+                given = self.fast(text[i:]) if n - i <= MEMO_CHUNK else None
+                if given is not None:
+                    if given:
+                        self.out.append(given)
+                    if final:
+                        self._cut_fast()
+                    return n + shift
                 held = self._held
                 first = i
                 i, safe_at = self._walk(text, first)
@@ -272,19 +270,6 @@ class JsonReader(Mender):
         node = self.node
         assert node is not None
         n = len(text)
-        if n - i <= MEMO_CHUNK:
-            # as `fast` does it
-            chunk = text[i:]
-            try:
-                step = node.memo[chunk]
-            except KeyError:
-                step = node.walk(chunk)
-            if step is not None:
-                self.node, give, _, last = step
-                if last is NOWHERE:
-                    return n, -1
-                self._safe = last
-                return n, i + len(give)
         safe_at = -1
         tried = stuck = -1
         whole = not self.watch
