@@ -92,6 +92,7 @@ _ESCAPE = re.compile(
     rf"|({_FIRST_HALF}\\{_SECOND_HALF}|x{_HEX}{{2}}|u{_HEX}{{4}}|U(?:000{_HEX}|0010){_HEX}{{4}})"
     r"|([0-7]{1,3})|\r?\n|\r)"
 )
+_MAX_ESCAPE = 12  # characters
 _HALF_ESCAPE = re.compile(
     rf"\\(?:\r|x{_HEX}?|u{_HEX}{{0,3}}|U{_HEX}{{0,7}}|[0-7]{{1,2}}"
     rf"|{_FIRST_HALF}(?:\\(?:u(?:[dD](?:[c-fC-F]{_HEX}?)?)?)?)?)?"
@@ -320,8 +321,7 @@ class PythonArgumentsReader(ArgumentsReader):
         end = past(_comment_run(self._first), text, pos)
         if end > pos:
             return end
-        marker = self._marker(text, pos, final)
-        if marker or text[pos] == "\n":
+        if self._marker(text, pos, final) or text[pos] == "\n":
             self._state = self._resume
             return pos
         return pos + 1
@@ -395,11 +395,13 @@ class PythonArgumentsReader(ArgumentsReader):
     def _begin_scalar(self, text: str, pos: int, final: bool) -> int:
         """A string or bare text begins, in the role that was set."""
         new = self._open_string(text, pos, final)
-        if new == pos:
-            self._state = _BARE
-            self._bare_multi = False
-            self._start = self.base + pos
-        return new
+        return self._begin_bare(pos) if new == pos else new
+
+    def _begin_bare(self, pos: int) -> int:
+        self._state = _BARE
+        self._bare_multi = self._role == _IS_JUNK
+        self._start = self.base + pos
+        return pos
 
     def _at_value(self, text: str, pos: int, ch: str, final: bool) -> int:
         if not self._levels[-1].keyed:
@@ -451,10 +453,7 @@ class PythonArgumentsReader(ArgumentsReader):
             self._tell("missing-comma", "no comma between two members", pos)
             return self._next_member(level, pos)
         self._role = _IS_JUNK
-        self._state = _BARE
-        self._bare_multi = True
-        self._start = self.base + pos
-        return pos
+        return self._begin_bare(pos)
 
     def _next_member(self, level: Level, pos: int) -> int:
         """The next member begins at `pos`: it is no mere parenthesis, and no dict."""
@@ -488,8 +487,7 @@ class PythonArgumentsReader(ArgumentsReader):
             new = _continued(text, pos, final)
             if new != pos:
                 return self._add_blanks(text, pos, new)
-        marker = self._marker(text, pos, final)
-        if marker:
+        if self._marker(text, pos, final):
             self._end_bare(pos)
             return self._end_here(pos)
         if self._nest:
@@ -499,8 +497,9 @@ class PythonArgumentsReader(ArgumentsReader):
         if ch == ",":
             if self._role == _IS_VALUE and len(self._levels) == 1 and not self._is_scalar():
                 limit, full = _window(text, pos + 1, final)
-                follows = self._argument_follows(text, pos + 1, limit, full, final)
-                if not follows:  # city=Paris, France, days=2
+                if not self._argument_follows(
+                    text, pos + 1, limit, full, final
+                ):  # city=Paris, France, days=2
                     return self._add_bare(ch, pos)
             return self._end_bare(pos)
         if ch in ":=":
@@ -564,12 +563,11 @@ class PythonArgumentsReader(ArgumentsReader):
         if self._length > 2 * WINDOW or self._is_scalar():
             return False
         token = "".join(self._item)
-        names = self._names
         glued = _GLUED.fullmatch(token)
-        found = [name for name in names if token.endswith(name) and _is_scalar(token[: -len(name)])]
+        found = [name for name in self._names if token.endswith(name) and _is_scalar(token[: -len(name)])]
         if found:
             name = max(found, key=len)
-        elif names or glued is None or not _is_scalar(glued[1]):
+        elif self._names or glued is None or not _is_scalar(glued[1]):
             return False
         else:
             name = glued[2]
@@ -582,9 +580,8 @@ class PythonArgumentsReader(ArgumentsReader):
 
     def _closes_before(self, pos: int) -> bool:
         """At `=` behind a name in a list or dict: is that the next argument, because the closer was left out?"""
-        names = self._names
         token = "".join(self._item)
-        if token not in names or self._levels[-1].empty:
+        if token not in self._names or self._levels[-1].empty:
             return False
         self._release()
         self._blanks.clear()
@@ -598,7 +595,8 @@ class PythonArgumentsReader(ArgumentsReader):
         self._state = VALUE
 
     def _add_bare(self, piece: str, pos: int) -> int:
-        self._join_blanks()
+        if self._blanks:
+            self._join_blanks()
         if piece == ",":
             self._bare_multi = True
         self._item.append(piece)
@@ -611,9 +609,8 @@ class PythonArgumentsReader(ArgumentsReader):
         return end
 
     def _join_blanks(self) -> None:
-        if self._blanks:
-            self._item += self._blanks
-            self._blanks.clear()
+        self._item += self._blanks
+        self._blanks.clear()
 
     def _open_nest(self, ch: str) -> None:
         if len(self._nest) < self._max_depth:
@@ -647,50 +644,47 @@ class PythonArgumentsReader(ArgumentsReader):
         self._blanks.clear()
         self._nest.clear()
         self._nest_quote = ""
-        end = self.base + pos
         if self._role == _IS_JUNK:
             self._state = AFTER
-            self._report("junk", f"{_shown(token)} behind a value", end)
+            self._report("junk", f"{_shown(token)} behind a value", pos)
         elif self._role == _IS_KEY:
-            name = token
+            known: str | None = token
             if len(self._levels) > 1:
                 known = _WORDS.get(token) or number(token)
-                name = known or token
                 if known is None:
-                    self._report("unquoted-key", f"the key {_shown(token)} has no quotes", end)
-            self._set_key(name)
+                    self._report("unquoted-key", f"the key {_shown(token)} has no quotes", pos)
+            self._set_key(known or token)
             self._state = COLON
         else:
             if self._role == _IS_ITEM:
                 self._role = _IS_VALUE
                 self._name_positional(pos)
-            self._emit(self._bare_json(token, end, key))
+            self._emit(self._bare_json(token, pos, key))
             self._state = AFTER
         return pos
 
-    def _report(self, code: str, message: str, end: int) -> None:
-        self._tell(code, message, self._start - self.base, end - self.base)
+    def _report(self, code: str, message: str, pos: int) -> None:
+        """Tell of the string or bare text that ends at `pos`."""
+        self._tell(code, message, self._start - self.base, pos)
 
-    def _bare_json(self, token: str, end: int, key: bool) -> str:
+    def _bare_json(self, token: str, pos: int, key: bool) -> str:
         """The JSON text of a value without quotes, or of the first key of a brace."""
         param = self._param
-        wants_string = param is not None and param.only_string
         word = _WORDS.get(token)
         if word is not None:
             return word
         found = number(token)
         if found is not None:
-            return f'"{escape(token)}"' if wants_string else found
+            return f'"{escape(token)}"' if param is not None and param.only_string else found
         lowered = token.lower()
-        if not (param is not None and param.may_be_string):
-            if lowered in ("true", "false", "none", "null"):
-                self._report("literal-case", f"{token} is written {lowered.capitalize()}", end)
-                return "null" if lowered == "none" else lowered
+        if lowered in ("true", "false", "none", "null") and not (param is not None and param.may_be_string):
+            self._report("literal-case", f"{token} is written {lowered.capitalize()}", pos)
+            return "null" if lowered == "none" else lowered
         if lowered.lstrip("+-") in _NOT_FINITE or (len(token) < 400 and FLOAT.fullmatch(token)):
-            self._report("not-finite", f"{token} is no JSON number; it is kept as a string", end)
+            self._report("not-finite", f"{token} is no JSON number; it is kept as a string", pos)
         else:
             code = "unquoted-key" if key else "unquoted-value"
-            self._report(code, f"{_shown(token)} has no quotes; it is taken for a string", end)
+            self._report(code, f"{_shown(token)} has no quotes; it is taken for a string", pos)
         return f'"{escape(token)}"'
 
     # -- strings ----------------------------------------------------------------------------------------------------
@@ -821,7 +815,7 @@ class PythonArgumentsReader(ArgumentsReader):
         if self._raw and pos + 1 < len(text):
             self._content(text[pos : pos + 2])
             return pos + 2
-        if _HALF_ESCAPE.fullmatch(text, pos):
+        if len(text) - pos < _MAX_ESCAPE and _HALF_ESCAPE.fullmatch(text, pos):
             if not final:
                 raise More
             if text[pos + 1 : pos + 2] in "xuU":
@@ -836,8 +830,11 @@ class PythonArgumentsReader(ArgumentsReader):
         if simple:
             self._content(_SIMPLE_ESCAPES[simple])
         elif digits:
-            halves = "".join(chr(int(half[1:], 16)) for half in digits.split("\\"))
-            self._content(halves.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass"))
+            first, _, second = digits[1:].partition("\\u")
+            code = int(first, 16)
+            if second:
+                code = 0x10000 + ((code - 0xD800) << 10) + (int(second, 16) - 0xDC00)
+            self._content(chr(code))
         elif octal:
             self._content(chr(int(octal, 8)))
         return match.end()  # else the line goes on

@@ -24,15 +24,12 @@ import copy
 import json
 import re
 from json.encoder import encode_basestring
-from typing import TYPE_CHECKING
 
 from ..events import Diagnostic
 from .json_nodes import past
+from .json_reader import JsonReader
 from .numbers import MAX_NUMBER, NUMBERS, integer, number
 from .schema import ParamSchema
-
-if TYPE_CHECKING:
-    from .json_reader import JsonReader
 
 __all__ = ["TextValue", "escape"]
 
@@ -377,15 +374,12 @@ class TextValue:
         that the JSON reader takes."""
         schema = self._schema
         assert schema is not None
-        if (first == "{" and schema.object) or (first == "[" and schema.array):
-            if not schema.may_be_string:
-                from .json_reader import JsonReader
-
-                self._end = _End()
-                self._reader = JsonReader(self._end, max_depth=self.max_depth)
-                return True
-            self._json = _JsonPrefix(self.max_depth)
-        elif schema.quoted and first in "\"'":
+        opens = (first == "{" and schema.object) or (first == "[" and schema.array)
+        if opens and not schema.may_be_string:
+            self._end = _End()
+            self._reader = JsonReader(self._end, max_depth=self.max_depth)
+            return True
+        if opens or (schema.quoted and first in "\"'"):
             self._json = _JsonPrefix(self.max_depth)
         else:
             if schema.integer or schema.number:
@@ -441,8 +435,6 @@ class TextValue:
 
     def _mended(self, core: str, offset: int) -> list[str | Diagnostic] | None:
         """A Python literal as JSON text, by the reader that mends them while they stream."""
-        from .json_reader import JsonReader
-
         reader = JsonReader(None, max_depth=self.max_depth)
         reader.base = self._at + offset
         reader.feed(core, 0, True)
