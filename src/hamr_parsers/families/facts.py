@@ -68,7 +68,7 @@ def _shape(family: Family) -> str:
     if spelled.get("arguments") == "python":
         words["arguments"] = "KEY=VALUE, ..."
     elif spelled.get("arguments") == "tokens":
-        words["arguments"] = "KEY:VALUE, ..."
+        words["arguments"] = "{KEY:VALUE, ...}"
     return _FIELD.sub(lambda m: words.get(m[1], m[1].upper()), joined).strip()
 
 
