@@ -71,6 +71,8 @@ def _string_run(quote: str, lines: bool, first: str, raw: bool) -> re.Pattern[st
     parts = ["[^" + quote + "\\\\" + stops + "]++"]
     if not raw:
         parts.append("\\\\[\\\\'\"abfnrtv]")
+    if first and not lines:  # a parenthesis behind which no marker may stand
+        parts.append(r"\)(?=[)\]},]{0,2}[^)\]},\r\n" + re.escape(first) + "])")
     if lines:
         parts.append(f"{quote}{{1,2}}(?=[^{quote}])")
     return re.compile("(?:" + "|".join(parts) + ")++")
@@ -105,6 +107,11 @@ def _decoded(text: str) -> str:
 
 _WORDS = {"True": "true", "False": "false", "None": "null", "true": "true", "false": "false", "null": "null"}
 _NOT_FINITE = frozenset({"nan", "inf", "infinity"})
+
+
+_LAST_CLOSERS = re.compile(r"\)[)\]},]*\Z")
+_WHOLE = re.compile(r"(?:[^\\]|\\.)*+", re.DOTALL)
+_MEMOS: dict[re.Pattern[str], dict[str, tuple[str, str]]] = {}  # by what a string of a kind may hold
 
 
 class PythonArgumentsReader(ArgumentsReader):
@@ -177,20 +184,32 @@ class PythonArgumentsReader(ArgumentsReader):
         """Characters consumed since what is held began, 0 if nothing is."""
         return 0 if self._since < 0 else self._at - self._since
 
+    @property
+    def memo(self) -> dict[str, tuple[str, str]] | None:
+        """As of every reader: one for all strings of the same kind."""
+        plain = (
+            self._state == _STRING and self._role == _IS_VALUE and not self._undecided and self._typed is None
+        )
+        return _MEMOS.setdefault(self._run, {}) if plain else None
+
+    def whole(self, chunk: str) -> int:
+        """As of every reader: an escape may be cut."""
+        end = past(_WHOLE, chunk, 0) if "\\" in chunk and not self._raw else len(chunk)
+        last = (
+            _LAST_CLOSERS.search(chunk, max(0, end - 3), end)
+            if ")" in chunk[-3:] and not self._triple
+            else None
+        )
+        return end if last is None else last.start()
+
     def fast(self, chunk: str) -> str | None:
         """What to give out for `chunk` if it lies within a plain string; None if `feed` must take it."""
-        if (
-            self._state != _STRING
-            or self._role != _IS_VALUE
-            or self._undecided
-            or self._typed is not None
-            or self._quote in chunk
-        ):
+        if self.memo is None or self._quote in chunk:
             return None
-        if not self._triple and ((")" in chunk and self._first) or "\n" in chunk or "\r" in chunk):
+        if not self._triple and ("\n" in chunk or "\r" in chunk):
             return None
-        if "\\" in chunk:
-            if self._raw or not self._run.fullmatch(chunk):
+        if "\\" in chunk or (")" in chunk and not self._triple):
+            if ("\\" in chunk and self._raw) or not self._run.fullmatch(chunk):
                 return None
             chunk = _decoded(chunk)
         return chunk if chunk.isprintable() and '"' not in chunk and "\\" not in chunk else escape(chunk)

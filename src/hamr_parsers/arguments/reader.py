@@ -117,6 +117,16 @@ class ArgumentsReader:
         self._given = False  # the `{` of the arguments was given out
 
     @property
+    def memo(self) -> dict[str, tuple[str, str]] | None:
+        """For the engine to remember what became of a chunk in a string like the one that is open; None outside of a
+        plain string, where `fast` takes nothing."""
+        return None
+
+    def whole(self, chunk: str) -> int:
+        """How much of a chunk in a plain string can be read without what comes next."""
+        return len(chunk)
+
+    @property
     def held(self) -> int:
         """Characters consumed and not given out."""
         return self._length + (0 if self._typed is None else self._typed.held)

@@ -71,6 +71,9 @@ def _patterns(quote: str, first: str) -> _Patterns:
     )
 
 
+_MEMOS: dict[str, dict[str, tuple[str, str]]] = {}  # by the token
+
+
 class TokenArgumentsReader(ArgumentsReader):
     """Reads one call's arguments, from the opening brace (or parenthesis) up to and including its closer.
 
@@ -108,9 +111,15 @@ class TokenArgumentsReader(ArgumentsReader):
 
     # -- the protocol ---------------------------------------------------------------------------------------------
 
+    @property
+    def memo(self) -> dict[str, tuple[str, str]] | None:
+        """As of every reader: one for all strings between the same tokens."""
+        plain = self._state == _STRING and not self._in_key and self._typed is None
+        return _MEMOS.setdefault(self._quote, {}) if plain else None
+
     def fast(self, chunk: str) -> str | None:
         """What to give out for `chunk` if it lies within a string; None if `feed` must take it."""
-        if self._state != _STRING or self._in_key or self._typed is not None or self._quote[0] in chunk:
+        if self.memo is None or self._quote[0] in chunk:
             return None
         return chunk if chunk.isprintable() and '"' not in chunk and "\\" not in chunk else escape(chunk)
 

@@ -147,7 +147,28 @@ class Machine(FreeText):
                     self._sink.append(text)
                     return [delta]
                 return []
-            elif mode == OTHER or (mode == VALUE_JSON and self._trigger not in data and data.isprintable()):
+            elif mode == OTHER:
+                if self._pend:
+                    data = self._pend + data
+                    self._pend = ""
+                known = self._memo.get(data)
+                if known is None:
+                    known = self._plain_piece(data)
+                    if known is None:
+                        return self._slow(data)
+                text, tail = known
+                self._base += len(data)
+                if tail:
+                    self._base -= len(tail)
+                    self._pend = tail
+                if text:
+                    delta = _new(ToolCallDelta)
+                    delta.index = self._index
+                    delta.arguments = text
+                    self._sink.append(text)
+                    return [delta]
+                return []
+            elif mode == VALUE_JSON and self._trigger not in data and data.isprintable():
                 text = self._quick.fast(data) if len(data) <= LONG else None
                 if text is not None:
                     self._base += len(data)
@@ -177,6 +198,20 @@ class Machine(FreeText):
         if len(data) <= _TOKEN and len(_WHOLE) < _MEMO:
             _WHOLE[data] = whole
         return whole
+
+    def _plain_piece(self, data: str) -> tuple[str, str] | None:
+        """The JSON form of a piece of the string that a reader is in, and what of its end waits for more; None if it
+        is not plain."""
+        if len(self._sink) > MANY:
+            self._compact()
+        whole = self._quick.whole(data) if len(data) <= LONG else 0
+        text = self._quick.fast(data[:whole]) if len(data) - whole <= _TOKEN else None
+        if text is None:
+            return None
+        known = text, data[whole:]
+        if len(data) <= _TOKEN and len(self._memo) < _MEMO:
+            self._memo[data] = known
+        return known
 
     def _plain_text(self, data: str) -> tuple[str, str] | None:
         """Free text without markers: what can be given out, and the blanks or beginning of a marker behind it.
@@ -250,6 +285,8 @@ class Machine(FreeText):
                 self._hold_blanks(pend[: len(pend) - len(self._buf)])
             if not self._settings.collect:
                 self._flow.compact()
+        elif mode == OTHER:
+            self._buf, self._pend = self._pend, ""
         elif mode in (PLAIN, STRING, VALUE_TEXT):
             self._base += self._given(mode)
             if mode == VALUE_TEXT:
@@ -414,7 +451,13 @@ class Machine(FreeText):
                     self._mark_held = self._reader.held
                     self._quick = self._reader
                     # STRING finds out by itself that it may be PLAIN
-                    self._mode = OTHER if self._reader_term in _QUICK else STRING
+                    if self._reader_term in _QUICK:
+                        memo = self._reader.memo
+                        if memo is not None:
+                            self._memo = memo
+                            self._mode = OTHER
+                    else:
+                        self._mode = STRING
             elif self._phase == VALUE and value is not None and call.key is None and not call.unwraps:
                 scan = node.value_scan
                 self._search = scan.search.search
