@@ -238,6 +238,16 @@ def test_unknown_keys() -> None:
     assert len(tool._found) < 300
 
 
+def test_lists_of_types_within_lists_end() -> None:
+    names: list[Any] = ["string"]
+    for _ in range(50):
+        names = [names]
+    assert ToolSchema("f", {"properties": {"x": {"type": names}}}).param("x") == ParamSchema(("string",))
+    for _ in range(5000):
+        names = [names]
+    assert ToolSchema("f", {"properties": {"x": {"type": names}}}).param("x") is None
+
+
 def test_they_are_values() -> None:
     tool = ToolSchema("f", {"properties": {"x": {"enum": ["1", 2, None]}}}, "does f")
     param = tool.param("x")

@@ -216,6 +216,7 @@ class PythonArgumentsReader(ArgumentsReader):
 
     def feed(self, text: str, pos: int, final: bool) -> int:
         base = self.base
+        read = self._READ
         try:
             while not self.done and pos < len(text):
                 since = self._since
@@ -223,7 +224,7 @@ class PythonArgumentsReader(ArgumentsReader):
                 if pos >= self._cap:
                     self._holds_too_much(pos)
                     break
-                new = self._READ[self._state](self, text, pos, final)
+                new = read[self._state](self, text, pos, final)
                 if not (self._undecided or self._key or self._item or self._blanks):
                     self._since = -1
                 elif since < 0:

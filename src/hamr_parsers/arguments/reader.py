@@ -133,9 +133,10 @@ class ArgumentsReader:
 
     def feed(self, text: str, pos: int, final: bool) -> int:
         """Take text from `pos` on; returns the position up to which it was consumed."""
+        read = self._READ
         try:
             while not self.done and pos < len(text):
-                pos = self._READ[self._state](self, text, pos, final)
+                pos = read[self._state](self, text, pos, final)
         except More:
             pass
         if final and not self.done:
@@ -225,7 +226,7 @@ class ArgumentsReader:
         target = level if level.json else self._levels[0]
         lead = "" if target.empty else ", "
         target.empty = level.empty = False
-        if level.keyed:
+        if self._key and level.keyed:
             lead += self._key + ": "
             self._key = ""
         self._give(lead + value)

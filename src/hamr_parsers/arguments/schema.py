@@ -514,8 +514,11 @@ class _Folding:
         return self.folded[ref]
 
     def _named_types(self, names: Any) -> _Types:
-        if isinstance(names, list | tuple) and names:
-            return _union([self._named_types(name) for name in names[:50]])
+        if isinstance(names, list | tuple) and names and self.depth <= _MAX_NESTING:
+            self.depth += 1
+            result = _union([self._named_types(name) for name in names[:50]])
+            self.depth -= 1
+            return result
         return self.fold(names)  # a name, or a schema in its place
 
 
