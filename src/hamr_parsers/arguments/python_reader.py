@@ -217,8 +217,9 @@ class PythonArgumentsReader(ArgumentsReader):
     def feed(self, text: str, pos: int, final: bool) -> int:
         base = self.base
         read = self._READ
+        end = len(text)
         try:
-            while not self.done and pos < len(text):
+            while not self.done and pos < end:
                 since = self._since
                 self._cap = (pos if since < 0 else since - base) + self._max_held
                 if pos >= self._cap:

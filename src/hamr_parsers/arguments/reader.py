@@ -134,14 +134,15 @@ class ArgumentsReader:
     def feed(self, text: str, pos: int, final: bool) -> int:
         """Take text from `pos` on; returns the position up to which it was consumed."""
         read = self._READ
+        end = len(text)
         try:
-            while not self.done and pos < len(text):
+            while not self.done and pos < end:
                 pos = read[self._state](self, text, pos, final)
         except More:
             pass
         if final and not self.done:
             self._stop()
-            pos = len(text)
+            pos = end
         return pos
 
     def _stop(self) -> None:
