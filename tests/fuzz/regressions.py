@@ -34,6 +34,17 @@ REGRESSIONS: Final[tuple[tuple[str, Case], ...]] = (
     ),
     ("a backslash as the last character, behind a turn's end", Case("llama3_json", "<|eot_id|>{\\")),
     ("a list of calls that is cut off", Case("llama3_json", "[get_weather(),a")),
+    (
+        "single quotes with escapes, and what is odd behind them",
+        Case(
+            "hermes",
+            "<tool_call>{'name': 'now', 'arguments': {'a': 'it\\'s \"x\" \\n y', 'b': z, c: 'w}}</tool_call>",
+        ),
+    ),
+    (
+        "a Python string with escapes and parentheses, and what is odd behind it",
+        Case("pythonic", "[now(a='f(x)) \\n (y)', b=z, c=\"g(\\\\)\")]"),
+    ),
     ("a text or a comment, cut within the key behind it", Case("trinity", '<tool_call>{"name""a,:#\n"a":')),
     ("a comment's sign as the last character", Case("hermes", '<tool_call>{"name": "now", "arguments": {#')),
     # --- blanks ---

@@ -55,7 +55,6 @@ from .state import (
 __all__ = ["Dialect", "Machine", "Settings"]
 
 _WINDOW_SIZE: Final = 1 << 16  # longer chunks are read in windows of this size
-_QUICK: Final = ("PY_ARGUMENTS", "TOKEN_ARGUMENTS", "LINE_ARGUMENTS")  # readers without lexical nodes
 _TOKEN: Final = 16  # characters; longer pieces are not remembered
 _MEMO: Final = 1 << 15  # pieces of a kind that are remembered, the first to come
 _WHOLE: dict[str, bool] = {}  # see `_is_whole`
@@ -450,14 +449,12 @@ class Machine(FreeText):
                 if not self._buf:
                     self._mark_held = self._reader.held
                     self._quick = self._reader
-                    # STRING finds out by itself that it may be PLAIN
-                    if self._reader_term in _QUICK:
-                        memo = self._reader.memo
-                        if memo is not None:
-                            self._memo = memo
-                            self._mode = OTHER
-                    else:
-                        self._mode = STRING
+                    memo = self._reader.memo
+                    if memo is not None:
+                        self._memo = memo
+                        self._mode = OTHER
+                    elif self._reader.node is not None:
+                        self._mode = STRING  # it finds out by itself that it may be PLAIN
             elif self._phase == VALUE and value is not None and call.key is None and not call.unwraps:
                 scan = node.value_scan
                 self._search = scan.search.search
