@@ -35,6 +35,14 @@ REGRESSIONS: Final[tuple[tuple[str, Case], ...]] = (
     ("a backslash as the last character, behind a turn's end", Case("llama3_json", "<|eot_id|>{\\")),
     ("a list of calls that is cut off", Case("llama3_json", "[get_weather(),a")),
     (
+        "a value that is too deep in its middle",
+        Case("mimo", '<function=set_opts<parameter=opts>{\'\'{""{:[["', options={"max_depth": 5}),
+    ),
+    (
+        "reasoning between sentences, and a tag that closes none",
+        Case("granite", "Here's my thought process:aHere is my response:a</think>"),
+    ),
+    (
         "single quotes with escapes, and what is odd behind them",
         Case(
             "hermes",

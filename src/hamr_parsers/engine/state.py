@@ -388,6 +388,9 @@ class State:
         if node is not None and node.text == "NOISE":
             flow = self._noise
         if flow is not self._flow:
+            if flow is self._reasoning:
+                self._reasoned = True
+                self._may_reclassify = False  # what was before it was none
             self._flow = flow
             flow.restart()
 

@@ -388,6 +388,10 @@ class Values(Claims):
         self._drain_value(value)
         if value.failed:  # nested too deeply, as it just told
             self._at = max(told, default=value.base)
+            over = min(self._base + pos + len(text) - self._at, len(text))
+            if over > 0 and self._spans is not None:
+                self._spans[-1][1] -= over
+                self._span("markup", over)
             closing = value.cut() or ""
             if call.unwraps:
                 closing = closing.removesuffix("}")
