@@ -8,10 +8,9 @@ it reads itself is never given to another, but for words and for markers of one 
 list, which may be the beginning of another's markup.
 
 Only markup is watched for, text with a bracket, a bar or `=` in it: words such as `functions.` stand in prose. What is
-hardly more than a word (`to=`) counts only where the answer begins. Of other
-families' end-of-turn tokens one that ends the whole text is markup: whatever the gateway thought the model was, it
-let that through. A dialect that adopts others (auto) watches in addition for what else tells a family: its
-reasoning markers and message headers.
+hardly more than a word (`to=`) counts only where the answer begins. Of other families' end-of-turn tokens one that
+ends the whole text is markup: whatever the gateway thought the model was, it let that through. A dialect that adopts
+others (auto) watches in addition for what else tells a family: its reasoning markers and message headers.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FirstOf", "Opener", "Openers", "Watch", "in_order", "openers_of"]
 
-_MARKUP: Final = re.compile(r"[<>\[\]|｜◁▷]|.```|to=")
+_MARKUP: Final = re.compile(r"[<>\[\]|｜◁▷]|.```")
 _TAG: Final = re.compile(r"</?[a-z_]+>")
 _WATCHED: Final = re.compile(_MARKUP.pattern + "|=")
 _DEPTH: Final = 3
