@@ -7,8 +7,8 @@ what all share, and becomes the family whose opener, or other marker, it meets (
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 import string
 import threading
 from functools import lru_cache
@@ -30,12 +30,15 @@ _lock = threading.RLock()
 
 def new_call_id() -> str:
     """An id as OpenAI's look."""
-    return f"call_{secrets.token_hex(12)}"
+    return f"call_{os.urandom(12).hex()}"
 
 
 def new_alnum9() -> str:
     """Nine alphanumerics, which is all that Mistral's templates accept."""
-    return "".join(secrets.choice(_ALNUM) for _ in range(9))
+    found = ""
+    while len(found) < 9:  # each of the 62 is as likely as any other
+        found += "".join(_ALNUM[byte % 62] for byte in os.urandom(12) if byte < 4 * 62)
+    return found[:9]
 
 
 def dialect(family: Family, forced: bool = False) -> Dialect:
