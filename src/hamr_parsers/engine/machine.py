@@ -222,8 +222,9 @@ class Machine(FreeText):
             body = data.rstrip()
         else:
             at = found.start()
-            # what goes up to the end is only the beginning of a marker
-            if len(data) - at > 3 and (found.end() < len(data) or len(data) - at > WINDOW):
+            # what goes up to the end is only the beginning of a marker, if nothing (a group) says that it is whole
+            whole = found.end() < len(data) or found.lastindex is not None
+            if len(data) - at > (3 if whole else WINDOW):
                 return None
             body = data[:at].rstrip()
         known = (body, data[len(body) :])

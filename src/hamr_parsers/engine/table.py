@@ -32,7 +32,7 @@ READERS: Final = (*CALL_OBJECTS, *_ARGUMENTS, "PY_ARGUMENTS")
 VALUES: Final = ("VALUE", "STRING_VALUE", "JSON_VALUE", "XML_VALUE", "ONLY_VALUE")
 _EMPTIES: Final = (*VALUES, *_ARGUMENTS)  # what recovery may take as empty
 TURN_ENDS: Final = ("END_TURN", "END_TEXT", "ROLE")
-_PY_CALL: Final = r"[^\W\d][\w.\-]{0,255}\s*(?:\(|\Z)"
+_PY_CALL: Final = r"[^\W\d][\w.\-]{0,255}\s*(?:(\()|\Z)"
 _NEVER = re.compile(r"(?!)")
 _END: Final = "$END"
 
@@ -361,7 +361,7 @@ class Node:
             spellings = self.grammar.spellings.get(n, [])
             # a short opener that only an object, or a Python call, can follow is looked at only where one does: `[`
             # is common in prose
-            follow = [r"\{"] if edge is not None and set(edge.target.accepts) & set(objects) else []
+            follow = [r"(\{)"] if edge is not None and set(edge.target.accepts) & set(objects) else []
             if edge is not None and edge.target.lists_calls:
                 follow.append(_PY_CALL)
             if [len(x) for x in spellings] == [1] and follow:
@@ -369,7 +369,7 @@ class Node:
             else:
                 plain.append(n)
         if self.readers:
-            more.append(r"\{" if "JSON_ARGUMENTS" in self.readers else BARE_CALL.pattern)
+            more.append(r"(\{)" if "JSON_ARGUMENTS" in self.readers else BARE_CALL.pattern)
         pattern = self.grammar.automaton(tuple(plain)).prefix_pattern() if plain else ""
         automaton = self.grammar.automaton(tuple(dict.fromkeys(names)))
         watch = self.grammar.watch
