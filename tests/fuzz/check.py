@@ -461,12 +461,18 @@ def spans(seen: Observed) -> None:
     for d in got.diagnostics:
         if d.code == "failed-start":
             _given_back(seen, d.start, d.end, parts)
+    of_call: dict[int | None, list[Any]] = {}
+    for span in got.spans:
+        of_call.setdefault(span.call_index, []).append(span)
+    # an object between tokens is no JSON, though it may look so
+    tokens = "<start_function_call>" in seen.text or "call:" in seen.text
     for index, call in enumerate(got.tool_calls):
-        starts = [s.start for s in got.spans if s.kind == "arguments" and s.call_index == index]
-        tagged = any(s.kind in ("key", "value") and s.call_index == index for s in got.spans)
+        own = of_call.get(index, [])
+        starts = [s.start for s in own if s.kind == "arguments"]
+        tagged = tokens or any(s.kind in ("key", "value") for s in own)
         if starts and not tagged:
             _passed_through(seen, call, starts[0])
-        named = [seen.text[s.start : s.end] for s in got.spans if s.kind == "name" and s.call_index == index]
+        named = [seen.text[s.start : s.end] for s in own if s.kind == "name"]
         forced = seen.case.options.get("tool_choice") not in (None, "auto", "none")
         # a forced call may hold its arguments alone; a marker such as <|python_tag|> names the tool
         if not named and not forced and call.name != "python":
