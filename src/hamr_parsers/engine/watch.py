@@ -145,14 +145,18 @@ class Watch:
         found = self.openers.automaton.match(text, pos, final)
         if not isinstance(found, tuple):
             return found
-        return None if found[0] in self._hidden or self._is_own(text, pos) else found
+        if found[0] in self._hidden:
+            return None
+        # a marker of the grammar itself, which it does not take at this place, is none of others either
+        own = self._own.match(text, pos, final)
+        return found if own is None else own if own is MORE else None
 
-    def _is_own(self, text: str, pos: int) -> bool:
-        """Whether markup of the grammar itself stands there, which it does not take at this place."""
-        own = tuple(
-            n for n in self._grammar.markers if _MARKUP.search(self.literals[n]) and len(self.literals[n]) > 1
+    @cached_property
+    def _own(self) -> Automaton:
+        literals = self.literals
+        return self._grammar.automaton(
+            tuple(n for n in self._grammar.markers if _MARKUP.search(literals[n]) and len(literals[n]) > 1)
         )
-        return self._grammar.automaton(own).match(text, pos, True) is not None
 
     @property
     def first(self) -> str:
