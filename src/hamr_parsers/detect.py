@@ -30,7 +30,7 @@ from .engine.watch import Opener
 from .events import Span
 from .families import registry
 from .families.dialects import dialect, family_openers
-from .families.entry import Family, FrozenMap
+from .families.entry import CANONICAL_FIELD, Family, FrozenMap
 from .message import ParsedMessage
 from .parser import StreamParser
 from .select import opens_reasoning, resolve_parser
@@ -466,7 +466,6 @@ def _own_markers(grammar: Grammar, text: str, spans: Sequence[Span]) -> tuple[Ma
 
 # --- weighing -----------------------------------------------------------------------------------------------
 
-_FIELD = re.compile(r"\{(?:reasoning|content|name|id|index|number|arguments|params|key|value|type)\}")
 _JOINT = re.compile(r"(?<=[>\]}])(?=[<\[{])")
 _AROUND_CALLS = ("head", "call", "param", "param_string", "param_json", "joint", "tail")
 
@@ -478,7 +477,7 @@ def _spelling(family: Family, params: bool = True) -> tuple[str, ...]:
     for key in _AROUND_CALLS:
         if key.startswith("param") and not params:
             continue
-        for text in _FIELD.split(family.canonical.get(key, "")):
+        for text in CANONICAL_FIELD.split(family.canonical.get(key, "")):
             for piece in _JOINT.split("".join(text.split())):
                 if len(piece) > 1:
                     pieces[piece] = None

@@ -20,10 +20,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
+from .arguments.equal import same_value
 from .errors import RenderError
 from .families import registry
 from .families.dialects import dialect
-from .families.entry import Family
+from .families.entry import CANONICAL_FIELD, Family
 from .message import ParsedMessage
 from .parser import parse
 from .select import opens_reasoning, resolve_parser
@@ -268,12 +269,10 @@ _JSON = _Style(_json_string, _json_string, ("true", "false", "null"))
 
 # --- writing -------------------------------------------------------------------------------------------------
 
-_FIELD = re.compile(r"\{(reasoning|content|name|id|index|number|arguments|params|key|value|type)\}")
-
 
 def _fill(template: str, **parts: str) -> str:
     """The template with the fields of these parts in place; other braces are text."""
-    return _FIELD.sub(lambda m: parts.get(m[1], m[0]), template)
+    return CANONICAL_FIELD.sub(lambda m: parts.get(m[0][1:-1], m[0]), template)
 
 
 def _type(value: Any) -> str:
@@ -493,7 +492,7 @@ class _Check:
                 return True
             if call.id is not None and self._writes_ids and call.id not in (read.id, read.source_id):
                 return True
-            if not _equal(call.arguments, json.loads(read.arguments)):
+            if not same_value(call.arguments, json.loads(read.arguments)):
                 return True
         return False
 
@@ -554,7 +553,7 @@ class _Check:
         for key, value in call.arguments.items():
             one = replace(bare, arguments={key: value})
             got = self._parse(self.writer.text(_Message(calls=[one]))).tool_calls
-            if len(got) == 1 and got[0].complete and _equal(one.arguments, json.loads(got[0].arguments)):
+            if len(got) == 1 and got[0].complete and same_value(one.arguments, json.loads(got[0].arguments)):
                 continue
             thing = f"the argument {key!r} of {where}"
             if not self._survives(
@@ -570,16 +569,3 @@ class _Check:
                     )
             return f"the value of {thing}", "change it (it reads as another value, or holds markup)"
         return f"the arguments of {where} together", "change their order or leave one out"
-
-
-def _equal(a: Any, b: Any) -> bool:
-    """Equal as JSON values: 5 is 5.0, but true is not 1."""
-    if isinstance(a, bool) or isinstance(b, bool):
-        return a is b
-    if isinstance(a, int | float) and isinstance(b, int | float):
-        return a == b
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(_equal(a[key], b[key]) for key in a)
-    if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(map(_equal, a, b))
-    return type(a) is type(b) and a == b

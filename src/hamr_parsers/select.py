@@ -106,7 +106,7 @@ def resolve_parser(
         response_template is not None,
     )
     if response_template is not None and (family := get_family(found.parser)).kind == "response_template":
-        from hamr_parsers.families.response_template import template_family  # it imports pydantic
+        from .families.response_template import template_family  # it imports pydantic
 
         template_family(response_template, family)
     return found

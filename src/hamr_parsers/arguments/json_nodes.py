@@ -38,6 +38,7 @@ __all__ = [
     "passes",
     "past",
     "tree",
+    "uncut",
 ]
 
 MAX_STACKS = 1024
@@ -68,6 +69,14 @@ def past(pattern: re.Pattern[str], text: str, start: int, end: int = sys.maxsize
     """The end of the match at `start`; `start` if there is none."""
     m = pattern.match(text, start, end)
     return start if m is None else m.end()
+
+
+_UNCUT = re.compile(r"(?:[^\\]|\\.)*+", re.DOTALL)
+
+
+def uncut(chunk: str) -> int:
+    """Where a chunk from inside a string ends, but for a backslash whose character has not come."""
+    return past(_UNCUT, chunk, 0)
 
 
 def passes(text: str) -> bool:

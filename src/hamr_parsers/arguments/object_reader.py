@@ -16,7 +16,7 @@ import re
 from ..events import Diagnostic
 from .json_ahead import BLANKS
 from .json_mend import Boundary
-from .json_nodes import Node, past
+from .json_nodes import Node, past, uncut
 from .json_reader import JsonReader
 
 __all__ = ["LONE_HALF", "ObjectReader"]
@@ -167,7 +167,6 @@ _SINGLE_RUN = re.compile(r"""(?:[^'\\\x00-\x1f]|\\["'\\/bfnrt])*+""")
 """What passes in single quotes, but for its own quotes."""
 _SINGLE_ODD = re.compile(r"""\\.|\"""")
 _SINGLE_ODDS = {"\\'": "'", '"': '\\"'}
-_PAIRS = re.compile(r"(?:[^\\]|\\.)*+", re.DOTALL)
 
 
 class ObjectReader(JsonReader):
@@ -228,7 +227,7 @@ class ObjectReader(JsonReader):
 
     def whole(self, chunk: str) -> int:
         """How much of a chunk inside single quotes can be read without what comes next."""
-        return past(_PAIRS, chunk, 0)
+        return uncut(chunk)
 
     def fast(self, chunk: str) -> str | None:
         """As `JsonReader.fast`; where `memo` is one, what stands inside single quotes."""

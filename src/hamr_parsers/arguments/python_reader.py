@@ -21,7 +21,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
 from ..events import Diagnostic
-from .json_nodes import SMART, past
+from .json_nodes import SMART, past, uncut
 from .numbers import FLOAT, MAX_NUMBER, number
 from .reader import AFTER, BLANKS, COLON, MEMBER, PAIRS, VALUE, WINDOW, ArgumentsReader, Level, More
 from .schema import ParamSchema, ToolSchema
@@ -110,7 +110,6 @@ _NOT_FINITE = frozenset({"nan", "inf", "infinity"})
 
 
 _LAST_CLOSERS = re.compile(r"\)[)\]},]*\Z")
-_WHOLE = re.compile(r"(?:[^\\]|\\.)*+", re.DOTALL)
 _MEMOS: dict[re.Pattern[str], dict[str, tuple[str, str]]] = {}  # by what a string of a kind may hold
 
 
@@ -194,7 +193,7 @@ class PythonArgumentsReader(ArgumentsReader):
 
     def whole(self, chunk: str) -> int:
         """As of every reader: an escape may be cut."""
-        end = past(_WHOLE, chunk, 0) if "\\" in chunk and not self._raw else len(chunk)
+        end = uncut(chunk) if "\\" in chunk and not self._raw else len(chunk)
         last = (
             _LAST_CLOSERS.search(chunk, max(0, end - 3), end)
             if ")" in chunk[-3:] and not self._triple

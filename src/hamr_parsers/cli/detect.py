@@ -98,36 +98,22 @@ def _detect(transcript: Transcript, tools: hp.ToolSet | None, model: str | None)
     """What the content tells; if nothing, what the reasoning does: calls end up there, too."""
     import hamr_parsers as hp
 
-    texts = {"content": "", "reasoning": ""}
-    for channel, pieces in _by_channel(transcript).items():
-        texts[channel] = "".join(pieces)
+    content, reasoning = (
+        "".join(text for channel, text in transcript.pieces if channel == wanted)
+        for wanted in ("content", "reasoning")
+    )
     offered: Any = tools if tools is not None else transcript.tools
     name = model or transcript.model
-    found = hp.detect(texts["content"], offered, model=name)
-    if found.family is None and texts["reasoning"]:
-        inside = hp.detect(texts["reasoning"], offered, model=name)
+    found = hp.detect(content, offered, model=name)
+    if found.family is None and reasoning:
+        inside = hp.detect(reasoning, offered, model=name)
         if inside.family is not None:
-            return texts["reasoning"], inside
-    return texts["content"], found
-
-
-def _by_channel(transcript: Transcript) -> dict[str, list[str]]:
-    channels: dict[str, list[str]] = {}
-    for channel, text in transcript.pieces:
-        channels.setdefault(channel, []).append(text)
-    return channels
+            return reasoning, inside
+    return content, found
 
 
 def _result(transcript: Transcript, found: hp.Detection) -> dict[str, Any]:
-    return {
-        "source": transcript.source,
-        "input": transcript.kind,
-        "answer": transcript.answer,
-        "choice": transcript.choice,
-        "record": transcript.record_id,
-        "model": transcript.model,
-        **found.to_dict(),
-    }
+    return {**transcript.origin, **found.to_dict()}
 
 
 def _print(console: Console, label: str, text: str, found: hp.Detection) -> None:

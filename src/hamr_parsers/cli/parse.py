@@ -134,12 +134,7 @@ def messages(
 def result(transcript: Transcript, chosen: hp.Resolution, message: hp.ParsedMessage) -> dict[str, Any]:
     """One result of the JSON formats. Fields are added, never renamed, under one `schema_version`."""
     out: dict[str, Any] = {
-        "source": transcript.source,
-        "input": transcript.kind,
-        "answer": transcript.answer,
-        "choice": transcript.choice,
-        "record": transcript.record_id,
-        "model": transcript.model,
+        **transcript.origin,
         "parser": chosen.parser,
         "parser_source": chosen.source,
         "parser_reason": chosen.reason,

@@ -19,7 +19,7 @@ from typing import Any, Generic, Literal, TypeVar, cast
 
 from hamr_parsers.errors import HamrParsersError
 
-__all__ = ["PEERS", "Family", "FamilyEntryError", "FrozenMap", "Hint", "normal_name"]
+__all__ = ["CANONICAL_FIELD", "PEERS", "Family", "FamilyEntryError", "FrozenMap", "Hint", "normal_name"]
 
 _V = TypeVar("_V")
 
@@ -273,6 +273,11 @@ _CANONICAL: dict[str, tuple[str, ...]] = {  # key -> the values allowed, if not 
     "tail": (),
     "end": (),
 }
+
+CANONICAL_FIELD = re.compile(
+    r"\{(?:reasoning|content|name|id|index|number|arguments|params|key|value|type)\}"
+)
+"""What is replaced in the texts of `Family.canonical`."""
 
 
 def _frozen(value: object) -> object:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 
 from . import registry
 from .dialects import dialect, family_openers
-from .entry import Family
+from .entry import CANONICAL_FIELD, Family
 
 __all__ = ["Facts", "facts"]
 
-_FIELD = re.compile(r"\{(name|arguments|params|id|index|number|key|value|type)\}")
 _SHOWN = {
     "name": "NAME",
     "arguments": "{...}",
@@ -61,7 +59,7 @@ def _shape(family: Family) -> str:
     call = spelled["call"]
     if "{params}" in call:
         param = spelled.get("param") or spelled.get("param_string") or spelled.get("param_json") or ""
-        if family.canonical.get("arguments") is None:
+        if spelled.get("arguments") is None:
             call = call.replace("{params}", param)
     joined = spelled.get("head", "") + call + spelled.get("tail", "").replace("{content}", "")
     words = dict(_SHOWN)
@@ -69,7 +67,7 @@ def _shape(family: Family) -> str:
         words["arguments"] = "KEY=VALUE, ..."
     elif spelled.get("arguments") == "tokens":
         words["arguments"] = "{KEY:VALUE, ...}"
-    return _FIELD.sub(lambda m: words.get(m[1], m[1].upper()), joined).strip()
+    return CANONICAL_FIELD.sub(lambda m: words.get(m[0][1:-1], m[0][1:-1].upper()), joined).strip()
 
 
 def _markers(family: Family) -> tuple[str, ...]:

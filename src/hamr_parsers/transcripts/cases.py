@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ..arguments.equal import same_value
 from .model import Transcript, TranscriptError
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def _judge_call(got: ToolCall, want: ExpectedCall) -> str | None:
         arguments = json.loads(got.arguments)
     except ValueError:
         return f"arguments are not JSON: {_short(got.arguments)}"
-    if "arguments" in want.model_fields_set and not _same_value(arguments, want.arguments):
+    if "arguments" in want.model_fields_set and not same_value(arguments, want.arguments):
         return f"arguments {_short(got.arguments)}, expected {_short(json.dumps(want.arguments, ensure_ascii=False))}"
     if want.complete is not None and got.complete != want.complete:
         return f"complete is {got.complete}"
@@ -168,19 +169,6 @@ def _same_text(got: str | None, want: str | None, text: str) -> bool:
         return True
     # Not verbatim in the text: joined from pieces, whose framing is not judged.
     return other not in text and _BLANKS.sub(" ", one) == _BLANKS.sub(" ", other)
-
-
-def _same_value(a: object, b: object) -> bool:
-    """Equal as JSON values: 5 is 5.0, but true is not 1."""
-    if isinstance(a, bool) or isinstance(b, bool):
-        return a is b
-    if isinstance(a, int | float) and isinstance(b, int | float):
-        return a == b
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(_same_value(a[key], b[key]) for key in a)
-    if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(map(_same_value, a, b))
-    return type(a) is type(b) and a == b
 
 
 def _short(text: str | None, width: int = 100) -> str:

@@ -63,6 +63,18 @@ class Transcript:
         return f"{self.source} [{', '.join(parts)}]" if parts else self.source
 
     @property
+    def origin(self) -> dict[str, Any]:
+        """Which answer it is, and of which model: how every JSON result of the command begins."""
+        return {
+            "source": self.source,
+            "input": self.kind,
+            "answer": self.answer,
+            "choice": self.choice,
+            "record": self.record_id,
+            "model": self.model,
+        }
+
+    @property
     def size(self) -> int:
         """Number of characters in all pieces."""
         return sum(len(text) for _, text in self.pieces)
