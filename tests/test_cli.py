@@ -264,6 +264,14 @@ class TestBadInput:
         ran = run("parse", write("a.txt", "x"), option, "nowhere")
         assert (ran.code, ran.err.startswith("hamr-parse: nowhere: ")) == (2, True)
 
+    @pytest.mark.parametrize("command", ["parse", "events", "resolve"])
+    def test_a_response_template_that_is_none_is_named(self, run: Run, command: str) -> None:
+        path = write("template.json", {"x": 1})
+        arguments = () if command == "resolve" else (write("a.txt", "x"),)
+        ran = run(command, *arguments, "--response-template", path)
+        assert (ran.code, ran.out, len(ran.err.splitlines())) == (2, "", 1)
+        assert ran.err.startswith("hamr-parse: template.json: response_template.fields: ")
+
     @pytest.mark.parametrize("size", ["0", "-1", "many", "1.5"])
     def test_a_wrong_chunk_size_is_a_usage_error(self, run: Run, size: str) -> None:
         ran = run("parse", write("a.txt", "x"), "--chunk", size)

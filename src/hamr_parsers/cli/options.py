@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -140,6 +142,15 @@ def read_text(path: Path) -> str:
     return decode_text(read_bytes(str(path)), str(path))
 
 
+@contextmanager
+def naming(response_template: Path | None) -> Iterator[None]:
+    """Where a response template is checked: the error names its file."""
+    try:
+        yield
+    except InvalidResponseTemplateError as error:
+        raise TranscriptError(str(response_template), str(error)) from None
+
+
 def read_tools(path: Path) -> hp.ToolSet:
     """Tool definitions from a JSON file.
 
@@ -216,14 +227,12 @@ class ParserSetup:
             kwargs["starts_in_reasoning"] = thinking
         if response_template is not None:
             kwargs["response_template"] = read_text(response_template)
-        try:
+        with naming(response_template):
             hp.resolve_parser(
                 parser=parser,
                 chat_template=kwargs.get("chat_template"),
                 response_template=kwargs.get("response_template"),
             )
-        except InvalidResponseTemplateError as error:
-            raise TranscriptError(str(response_template), str(error)) from None
         return cls(parser, model, finish_reason, kwargs)
 
     def start(self, transcript: Transcript) -> tuple[hp.StreamParser, hp.Resolution]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -62,17 +62,19 @@ def resolve(
             names.append(name)
     if not names:
         if chat_template is None and response_template is None and parser is None:
-            raise typer.BadParameter("name a model, or give --chat-template or --parser", param_hint="MODEL")
+            raise typer.BadParameter(
+                "name a model, or give --chat-template, --response-template or --parser", param_hint="MODEL"
+            )
         names.append(None)
     template = opt.read_text(chat_template) if chat_template is not None else None
     described = opt.read_text(response_template) if response_template is not None else None
-    found = [
-        (
-            name,
-            hp.resolve_parser(model=name, parser=parser, chat_template=template, response_template=described),
-        )
-        for name in names
-    ]
+    evidence: dict[str, Any] = {
+        "parser": parser,
+        "chat_template": template,
+        "response_template": described,
+    }
+    with opt.naming(response_template):
+        found = [(name, hp.resolve_parser(model=name, **evidence)) for name in names]
     if format == "json":
         document = {
             "schema_version": SCHEMA_VERSION,
