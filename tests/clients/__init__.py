@@ -1,0 +1,1 @@
+"""Real client programs against real HTTP: which of them get right calls, before the cure and after it."""
