@@ -73,6 +73,8 @@ class Outcome:
     calls: list[Call] = field(default_factory=list)
     answer: str = ""
     error: str = ""
+    said: list[str] = field(default_factory=list)
+    """The text beside calls, one a turn; empty where the program does not look at it."""
     finish: list[str] = field(default_factory=list)
     """The finish reasons that the program could see, one a turn; empty where its client shows none."""
 
@@ -100,13 +102,15 @@ class Program:
     stream: bool
     main: Callable[[Task, Place, Outcome], None]
     http: str
-    """The package that its transport is for: `httpx2` or `httpx`."""
+    """The package that its transport is for: `httpx2` or `httpx`; "" if it takes none."""
     parallel: bool = True
     """Whether it can take several calls of one answer."""
     ends_by_tool: bool = False
     """Whether its last answer must be a call of the tool `final_answer`."""
     wraps: bool = False
     """Whether it can use `Place.wrap`."""
+    check: Callable[[], str] | None = None
+    """Says why it cannot run here, where the package alone does not tell."""
 
     @property
     def id(self) -> str:
@@ -115,6 +119,8 @@ class Program:
     @property
     def missing(self) -> str:
         """Why it cannot run here; "" if it can."""
+        if self.check:
+            return self.check()
         return "" if importlib.util.find_spec(self.package) else f"{self.package} is not installed"
 
     def run(self, task: Task, place: Place) -> Outcome:

@@ -8,6 +8,7 @@ from tests.clients.programs import (
     instructor_sdk,
     langchain_sdk,
     litellm_sdk,
+    node_js,
     openai_sdk,
     pydantic_ai_sdk,
     smolagents_sdk,
@@ -21,4 +22,5 @@ PROGRAMS: tuple[Program, ...] = (
     *agents_sdk.PROGRAMS,
     *smolagents_sdk.PROGRAMS,
     *instructor_sdk.PROGRAMS,
+    *node_js.PROGRAMS,
 )

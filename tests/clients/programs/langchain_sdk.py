@@ -64,6 +64,7 @@ def take(message: Any, messages: list[Any], outcome: Outcome) -> bool:
     if not message.tool_calls:
         outcome.answer = message.text
         return False
+    outcome.said.append(message.text)
     messages.append(message)
     for call in message.tool_calls:
         messages.append(ToolMessage(outcome.run(call["name"], call["args"]), tool_call_id=call["id"] or ""))

@@ -39,6 +39,7 @@ def run(task: Task, place: Place, outcome: Outcome, *, stream: bool) -> None:
             if not message.tool_calls:
                 outcome.answer = message.content or ""
                 return
+            outcome.said.append(message.content or "")
             messages.append(message.model_dump())
             for call in message.tool_calls:
                 result = outcome.run(call.function.name, call.function.arguments)

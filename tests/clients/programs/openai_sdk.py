@@ -84,6 +84,7 @@ class Turn:
         if not self.calls:
             outcome.answer = self.text
             return False
+        outcome.said.append(self.text)
         message = {
             "role": "assistant",
             "content": self.text or None,
@@ -143,6 +144,7 @@ def take_message(completion: Any, messages: Messages, outcome: Outcome) -> bool:
     if not message.tool_calls:
         outcome.answer = message.content or ""
         return False
+    outcome.said.append(message.content or "")
     messages.append(message.to_dict())
     for call in message.tool_calls:
         result = outcome.run(call.function.name, call.function.arguments)
