@@ -226,21 +226,21 @@ def _allowed(value: Any, types: _Types) -> bool:
     return _covers(types.kinds, kind) or any(value == v and type(value) is type(v) for v in types.values)
 
 
-def _type_word(word: str) -> frozenset[str] | None:
+def type_word(word: str) -> frozenset[str] | None:
     """The JSON types that a type name means, aliases and `list[str]` or `int | None` included; None: unknown."""
     word = word.strip().lower()
     known = _ALIASES.get(word)
     if known is not None:
         return frozenset({known})
     if "|" in word and "[" not in word:
-        parts = [_type_word(part) for part in word.split("|")]
+        parts = [type_word(part) for part in word.split("|")]
         return None if None in parts else frozenset(kind for kinds in parts if kinds for kind in kinds)
     head, bracket, rest = word.partition("[" if "[" in word else "<")
     if not bracket:
         return None
     head = head.removeprefix("typing.")
     if head == "optional" and len(rest) < 200:
-        inner = _type_word(rest[:-1])
+        inner = type_word(rest[:-1])
         return None if inner is None else inner | {"null"}
     known = _ALIASES.get(head)
     return None if known is None else frozenset({known})
@@ -333,7 +333,7 @@ class ToolSchema(_Shared):
             schemas = self._members().get(key) or self._by_pattern(key)
         else:
             schemas = self._member_of(above, key)
-        folded = _union(_Folding(self._resolve).fold(schema) for schema in schemas) if schemas else _ANY
+        folded = _union(_Folding(self.resolve).fold(schema) for schema in schemas) if schemas else _ANY
         return schemas, _compile(folded)
 
     def _member_of(self, schemas: list[Any], key: str) -> list[Any]:
@@ -378,7 +378,7 @@ class ToolSchema(_Shared):
             seen.add(id(node))
             found.append(node)
             ref = node.get("$ref")
-            below: list[Any] = [self._resolve(ref)] if isinstance(ref, str) else []
+            below: list[Any] = [self.resolve(ref)] if isinstance(ref, str) else []
             below += _list_in(node, "allOf")
             if conditional:
                 below += [*_list_in(node, "anyOf"), *_list_in(node, "oneOf")]
@@ -415,7 +415,7 @@ class ToolSchema(_Shared):
 
     # -- folding --------------------------------------------------------------------------------------------------
 
-    def _resolve(self, ref: str) -> Any:
+    def resolve(self, ref: str) -> Any:
         """What a reference points to within this tool's schema; None if nowhere."""
         root = self.parameters
         if not isinstance(root, Mapping):
@@ -473,7 +473,7 @@ class _Folding:
 
     def fold(self, node: Any) -> _Types:
         if isinstance(node, str):  # {"city": "string"}
-            return _Types(_type_word(node))
+            return _Types(type_word(node))
         if not isinstance(node, Mapping) or self.depth > _MAX_NESTING:
             return _ANY
         self.depth += 1
