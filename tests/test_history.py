@@ -465,6 +465,14 @@ def test_reasoning_is_taken_out_of_the_content_and_dropped_if_so_wished() -> Non
     assert dropped == [{"role": "assistant", "content": "Yes."}]
 
 
+def test_reasoning_whose_opener_was_in_the_prompt_is_taken_out_of_the_content() -> None:
+    for model in ("Qwen/Qwen3-8B", "deepseek-ai/DeepSeek-R1"):
+        [out] = repair_history([{"role": "assistant", "content": "hm</think>Yes."}], model=model)
+        assert out == {"role": "assistant", "content": "Yes.", "reasoning_content": "hm"}
+        told = [{"role": "assistant", "content": "An answer of a model that always thinks."}]
+        assert repair_history(told, model=model) == told
+
+
 def test_half_calls_are_dropped_with_their_results_if_so_wished() -> None:
     messy = [asks(call("f", '{"a'), call("g", id="b")), result("call_1"), result("b")]
     assert repair_history(messy, half_calls="drop") == [asks(call("g", id="b")), result("b")]

@@ -396,8 +396,17 @@ class _Repair:
                 yield _Call(None, call.name, made, not call.complete, not call.complete and self.drop_half)
 
     def reading(self, text: str) -> StreamParser:
+        """The parsed text of an earlier answer: its reasoning is over, unless it ends in this very text."""
+        stream = self.read(text, inside=False)
+        if any(note.code == "stray-closer" for note in stream.message.diagnostics):
+            inside = self.read(text, inside=True)
+            if inside.message.reasoning and (inside.message.content or inside.message.tool_calls):
+                return inside
+        return stream
+
+    def read(self, text: str, inside: bool) -> StreamParser:
         stream = StreamParser(
-            parser=self.read_as, model=self.model, tools=self.tools, starts_in_reasoning=False
+            parser=self.read_as, model=self.model, tools=self.tools, starts_in_reasoning=inside
         )
         stream.feed(text)
         stream.close("stop")
