@@ -21,7 +21,7 @@ from .request import Exchange, WireOptions
 from .sse import DONE, SSEDecoder, SSEEvent, encode_event
 from .sse_stream import SSENormalizer
 from .stream import ChatNormalizer
-from .whole import normalize_completion
+from .whole import gather, normalize_completion
 
 __all__ = [
     "DONE",
@@ -37,6 +37,7 @@ __all__ = [
     "WireOptions",
     "encode_event",
     "error_in",
+    "gather",
     "normalize_completion",
     "normalize_response",
     "normalize_stream",

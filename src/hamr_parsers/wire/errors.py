@@ -66,11 +66,7 @@ def error_in(value: object, named: str | None = None) -> UpstreamError | None:
         relay = value.get("relay")
         if isinstance(relay, Mapping) and str(relay.get("type", "")).endswith(".error"):
             told = relay.get("error") or relay
-        elif (
-            value.get("object") == "error"
-            or (value.get("type") == "error" and "choices" not in value)
-            or named == "error"
-        ):
+        elif named == "error" or "error" in (value.get("object"), value.get("type")):
             told = value
         else:
             return None

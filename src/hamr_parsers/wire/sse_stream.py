@@ -68,6 +68,13 @@ class SSENormalizer:
         self._finish(out)
         return b"".join(out)
 
+    def abort(self) -> bytes:
+        """The connection broke, and whoever reads this will be told in another way: the rest, marked as cut."""
+        if self.closed:
+            return b""
+        self.closed = True
+        return b"".join(map(encode_event, self._chunks.close(died=True)))
+
     def _event(self, event: SSEEvent, out: list[bytes]) -> bool:
         """Read one event; returns whether the answer is over."""
         if event.comment is not None:

@@ -277,7 +277,7 @@ class ChatNormalizer:
             last = self._with(chunk, [made], first=True)
             if usage is not None and not apart and index == list(self._choices)[-1]:
                 last["usage"] = usage
-            out.append(chunk if chunk and self._same(last, chunk) else last)  # type: ignore[arg-type]
+            out.append(chunk if chunk and self._same(last, chunk) else last)
         if apart and usage is not None:
             chunk = usage_chunk or {}
             last = self._with(chunk, [], first=True)

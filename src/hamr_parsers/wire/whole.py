@@ -7,7 +7,7 @@ only a whole answer allows (arguments that are mended although their end is far 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .choice import REASONING_FIELDS, Choice, unknown_fields
@@ -16,7 +16,7 @@ from .native import entries_of, whole_arguments
 from .report import Report
 from .request import Exchange
 
-__all__ = ["normalize_completion"]
+__all__ = ["gather", "normalize_completion"]
 
 
 def normalize_completion(
@@ -61,36 +61,12 @@ def _choice(
     choice = Choice(exchange, report)
     choice.feed({**message, "tool_calls": calls}, model)
     finish = choice.close(_finish(one))
-    content: list[str] = []
-    thoughts: list[str] = []
-    tool_calls: list[dict[str, Any]] = []
-    function_call: dict[str, Any] | None = None
-    field = exchange.reasoning_fields[0]
+    parts = _Parts(exchange.reasoning_fields[0])
     for delta in choice.take():
-        if delta.get("content"):
-            content.append(delta["content"])
-        if delta.get(field):
-            thoughts.append(delta[field])
-        for entry in delta.get("tool_calls", ()):
-            if entry["index"] < len(tool_calls):
-                tool_calls[entry["index"]]["function"]["arguments"] += entry["function"]["arguments"]
-            else:
-                tool_calls.append({k: v for k, v in entry.items() if k != "index"})
-        if "function_call" in delta:
-            if function_call is None:
-                function_call = dict(delta["function_call"])
-            else:
-                function_call["arguments"] += delta["function_call"]["arguments"]
-    text = "".join(content)
-    made: dict[str, Any] = {"role": "assistant", "content": text or None}
-    if not text and not tool_calls and function_call is None:
-        made["content"] = message.get("content") if message.get("content") == "" else None
-    if thoughts:
-        made.update(dict.fromkeys(exchange.reasoning_fields, "".join(thoughts)))
-    if tool_calls:
-        made["tool_calls"] = tool_calls
-    if function_call is not None:
-        made["function_call"] = function_call
+        parts.add(delta)
+    made = parts.message(exchange.reasoning_fields)
+    if made["content"] is None and len(made) == 2 and message.get("content") == "":
+        made["content"] = ""
     for key, value in unknown_fields(message).items():
         made.setdefault(key, value)
     for key in ("tool_calls", "function_call", *REASONING_FIELDS):  # null where the server says null
@@ -104,6 +80,75 @@ def _choice(
         **rest,
         "finish_reason": finish,
     }
+
+
+class _Parts:
+    """The message that deltas in the safe shape add up to."""
+
+    def __init__(self, field: str) -> None:
+        self._field = field
+        self._content: list[str] = []
+        self._thoughts: list[str] = []
+        self._calls: list[dict[str, Any]] = []
+        self._arguments: list[list[str]] = []
+        self._function: list[Mapping[str, Any]] = []
+
+    def add(self, delta: Mapping[str, Any]) -> None:
+        if delta.get("content"):
+            self._content.append(delta["content"])
+        if delta.get(self._field):
+            self._thoughts.append(delta[self._field])
+        for entry in delta.get("tool_calls") or ():
+            if entry["index"] == len(self._calls):
+                self._calls.append({k: v for k, v in entry.items() if k != "index"})
+                self._arguments.append([])
+            self._arguments[entry["index"]].append(entry["function"]["arguments"])
+        if delta.get("function_call"):
+            self._function.append(delta["function_call"])
+
+    def message(self, fields: tuple[str, ...]) -> dict[str, Any]:
+        made: dict[str, Any] = {"role": "assistant", "content": "".join(self._content) or None}
+        if self._thoughts:
+            made.update(dict.fromkeys(fields, "".join(self._thoughts)))
+        if self._calls:
+            made["tool_calls"] = [
+                {**call, "function": {**call["function"], "arguments": "".join(arguments)}}
+                for call, arguments in zip(self._calls, self._arguments, strict=True)
+            ]
+        if self._function:
+            made["function_call"] = {
+                "name": self._function[0].get("name"),
+                "arguments": "".join(part.get("arguments") or "" for part in self._function),
+            }
+        return made
+
+
+def gather(chunks: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The whole answer that chunks in the safe shape add up to, as a chat completion."""
+    out: dict[str, Any] = {"id": "", "object": "chat.completion", "created": 0, "model": "", "choices": []}
+    parts: dict[int, _Parts] = {}
+    ends: dict[int, dict[str, Any]] = {}
+    fields: dict[str, None] = {}
+    for chunk in chunks:
+        out.update({k: v for k, v in chunk.items() if k not in ("object", "choices") and v is not None})
+        for one in chunk.get("choices") or ():
+            index = one["index"]
+            delta = one.get("delta") or {}
+            fields.update(dict.fromkeys(key for key in REASONING_FIELDS if delta.get(key)))
+            if index not in parts:
+                parts[index] = _Parts("")
+                ends[index] = {"finish_reason": None}
+            if fields:
+                parts[index]._field = next(iter(fields))
+            parts[index].add(delta)
+            ends[index].update(
+                {k: v for k, v in one.items() if k not in ("index", "delta") and v is not None}
+            )
+    out["choices"] = [
+        {"index": index, "message": part.message(tuple(fields)), **ends[index]}
+        for index, part in sorted(parts.items())
+    ]
+    return out
 
 
 def _finish(one: Mapping[str, Any]) -> str | None:

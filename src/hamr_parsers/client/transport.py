@@ -1,0 +1,308 @@
+"""Transports for programs that have a client already: `OpenAI(http_client=httpx2_client())`, and nothing else changes.
+
+Theory. A transport stands between a client and the network. This one lets everything pass but `POST
+.../chat/completions`: it reads the request (tools, model, thinking flags), asks for an answer that is not compressed,
+and puts the answer into the safe shape, streamed or whole (wire). Errors of the gateway pass as they are. If the
+connection breaks in the middle of a stream, what came is given out, marked as cut, and then the same exception is
+raised as without this transport.
+
+`openai` 3 runs on httpx2, earlier ones and many programs on httpx. The two have the same interface and classes of
+their own, so the classes here are made once for each; neither package is imported before one is asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import fields
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from ..errors import HamrParsersError
+from ..wire import (
+    DONE,
+    ChatNormalizer,
+    Exchange,
+    SSEDecoder,
+    SSENormalizer,
+    UpstreamError,
+    WireOptions,
+    encode_event,
+    gather,
+)
+
+if TYPE_CHECKING:
+    import httpx
+    import httpx2
+
+__all__ = [
+    "async_httpx2_client",
+    "async_httpx_client",
+    "httpx2_client",
+    "httpx_client",
+    "transports",
+]
+
+_WIRE = frozenset(field.name for field in fields(WireOptions))
+_TIMEOUT, _CONNECT = 600.0, 5.0  # seconds, as the OpenAI SDK: a model may have to be loaded first
+#: Headers that say how the gateway framed what is framed anew here.
+_FRAMING = frozenset(("content-length", "content-encoding", "transfer-encoding"))
+
+
+def httpx2_client(**options: Any) -> httpx2.Client:
+    """A `httpx2.Client` whose chat completions are in the safe shape: `http_client=` of `openai` 3.
+
+    Args:
+        options: those of `WireOptions` (`parser`, `tools`, `upstream="text"`, ...), `transport` (what to send by), and
+            those of `httpx2.Client`. Time-outs are 600 s, 5 s to connect, unless `timeout` says otherwise.
+
+    Raises:
+        UnknownParserError, ValueError: an option has no such value.
+        ImportError: httpx2 is not installed (`pip install "hamr-parsers[client]"`).
+    """
+    import httpx2
+
+    return _client(httpx2, httpx2.Client, "Transport", "HTTPTransport", options)  # type: ignore[no-any-return]
+
+
+def async_httpx2_client(**options: Any) -> httpx2.AsyncClient:
+    """`httpx2_client` for asynchronous programs."""
+    import httpx2
+
+    client = _client(httpx2, httpx2.AsyncClient, "AsyncTransport", "AsyncHTTPTransport", options)
+    return client  # type: ignore[no-any-return]
+
+
+def httpx_client(**options: Any) -> httpx.Client:
+    """`httpx2_client` for programs on httpx: `openai` 2, litellm, instructor."""
+    import httpx
+
+    return _client(httpx, httpx.Client, "Transport", "HTTPTransport", options)  # type: ignore[no-any-return]
+
+
+def async_httpx_client(**options: Any) -> httpx.AsyncClient:
+    """`httpx_client` for asynchronous programs."""
+    import httpx
+
+    client = _client(httpx, httpx.AsyncClient, "AsyncTransport", "AsyncHTTPTransport", options)
+    return client  # type: ignore[no-any-return]
+
+
+def _client(http: Any, kind: Any, ours: str, theirs: str, options: dict[str, Any]) -> Any:
+    wire = {name: options.pop(name) for name in list(options) if name in _WIRE}
+    inner = options.pop("transport", None)
+    if inner is None:
+        own = {
+            n: options.pop(n) for n in ("verify", "cert", "http1", "http2", "limits", "proxy") if n in options
+        }
+        inner = getattr(http, theirs)(**own)
+    options.setdefault("timeout", http.Timeout(_TIMEOUT, connect=_CONNECT))
+    options.setdefault("follow_redirects", True)
+    return kind(transport=getattr(transports(http), ours)(inner, **wire), **options)
+
+
+class Reader:
+    """How one transport reads requests and answers; knows neither package, does no I/O."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = WireOptions(**options)
+        Exchange(None, self.options)  # an unknown parser is told now
+
+    def exchange(self, method: str, path: str, body: bytes) -> Exchange | None:
+        """What a request asks, if it is one for a chat completion."""
+        if method != "POST" or not path.rstrip("/").endswith("/chat/completions"):
+            return None
+        try:
+            request = json.loads(body)
+        except ValueError:
+            return None
+        if not isinstance(request, dict):
+            return None
+        return Exchange(request, self.options)
+
+    @staticmethod
+    def streamed(exchange: Exchange) -> bool:
+        """Whether the client asked for a stream."""
+        return bool(exchange.body.get("stream"))
+
+    @staticmethod
+    def whole(exchange: Exchange, body: bytes) -> bytes | None:
+        """A whole answer's new body; None: as it is. Where a stream was asked for, the answer becomes one."""
+        try:
+            payload = json.loads(body)
+        except ValueError:
+            return None
+        if not isinstance(payload, dict) or "choices" not in payload:
+            return None
+        if Reader.streamed(exchange):
+            chunks = ChatNormalizer(exchange)
+            made = chunks.feed(payload) + chunks.close()
+            tail = DONE if chunks.error is None else encode_event(chunks.error.to_openai())
+            return b"".join(map(encode_event, made)) + tail
+        try:
+            return json.dumps(exchange.response(payload), ensure_ascii=False).encode("utf-8", "replace")
+        except UpstreamError:
+            return None  # an error with status 200: the client's to see
+
+
+@lru_cache(maxsize=4)
+def transports(http: Any) -> Any:
+    """The transport classes for `httpx` or `httpx2`: `.Transport(inner, **wire_options)` and `.AsyncTransport(...)`.
+
+    Args:
+        http: the package, `httpx` or `httpx2`.
+    """
+
+    class Body(http.SyncByteStream):  # type: ignore[misc]
+        def __init__(self, response: Any, sse: SSENormalizer) -> None:
+            self._response = response
+            self._sse = sse
+
+        def __iter__(self) -> Iterator[bytes]:
+            sse = self._sse
+            try:
+                for data in self._response.iter_bytes():
+                    out = sse.feed(data)
+                    if out:
+                        yield out
+                    if sse.closed:
+                        return
+            except (http.TransportError, OSError):
+                yield sse.abort()
+                raise
+            yield sse.close()
+
+        def close(self) -> None:
+            self._response.close()
+
+    class AsyncBody(http.AsyncByteStream):  # type: ignore[misc]
+        def __init__(self, response: Any, sse: SSENormalizer) -> None:
+            self._response = response
+            self._sse = sse
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            sse = self._sse
+            try:
+                async for data in self._response.aiter_bytes():
+                    out = sse.feed(data)
+                    if out:
+                        yield out
+                    if sse.closed:
+                        return
+            except (http.TransportError, OSError):
+                yield sse.abort()
+                raise
+            yield sse.close()
+
+        async def aclose(self) -> None:
+            await self._response.aclose()
+
+    def asked(request: Any, exchange: Exchange, body: bytes) -> Any:
+        """The request to send in place of the client's."""
+        headers = [(k, v) for k, v in request.headers.multi_items() if k.lower() != "accept-encoding"]
+        if exchange.body is not exchange.request:
+            body = json.dumps(exchange.body, ensure_ascii=False).encode()
+            headers = [(k, v) for k, v in headers if k.lower() != "content-length"]
+        headers.append(("accept-encoding", "identity"))
+        return http.Request(
+            request.method, request.url, headers=headers, content=body, extensions=request.extensions
+        )
+
+    def answered(response: Any, **content: Any) -> Any:
+        headers = [(k, v) for k, v in response.headers.multi_items() if k.lower() not in _FRAMING]
+        streamed = response.headers.get("content-type", "").startswith("text/event-stream")
+        if content.pop("sse", False) and not streamed:
+            headers = [(k, v) for k, v in headers if k.lower() != "content-type"]
+            headers.append(("content-type", "text/event-stream; charset=utf-8"))
+        return http.Response(response.status_code, headers=headers, extensions=response.extensions, **content)
+
+    def is_stream(response: Any, exchange: Exchange) -> bool:
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return kind == "text/event-stream" or (Reader.streamed(exchange) and kind in ("", "text/plain"))
+
+    class Transport(http.BaseTransport):  # type: ignore[misc]
+        """Sends by `inner`; chat completions come back in the safe shape. See `WireOptions` for the options."""
+
+        def __init__(self, inner: Any = None, **options: Any) -> None:
+            self._reader = Reader(**options)
+            self._inner = inner if inner is not None else http.HTTPTransport()
+
+        def handle_request(self, request: Any) -> Any:
+            body = request.read()
+            exchange = _exchange(self._reader, request, body)
+            if exchange is None:
+                return self._inner.handle_request(request)
+            response = self._inner.handle_request(asked(request, exchange, body))
+            if response.status_code != 200:
+                return response
+            if is_stream(response, exchange):
+                if Reader.streamed(exchange):
+                    return answered(response, stream=Body(response, exchange.sse()), sse=True)
+                data = b"".join(Body(response, exchange.sse()))
+                response.close()
+                return answered(response, content=_gathered(data))
+            data = response.read()
+            response.close()
+            made = Reader.whole(exchange, data)
+            if made is None:
+                return answered(response, content=data)
+            return answered(response, content=made, sse=Reader.streamed(exchange))
+
+        def close(self) -> None:
+            self._inner.close()
+
+    class AsyncTransport(http.AsyncBaseTransport):  # type: ignore[misc]
+        """`Transport` for asynchronous clients."""
+
+        def __init__(self, inner: Any = None, **options: Any) -> None:
+            self._reader = Reader(**options)
+            self._inner = inner if inner is not None else http.AsyncHTTPTransport()
+
+        async def handle_async_request(self, request: Any) -> Any:
+            body = await request.aread()
+            exchange = _exchange(self._reader, request, body)
+            if exchange is None:
+                return await self._inner.handle_async_request(request)
+            response = await self._inner.handle_async_request(asked(request, exchange, body))
+            if response.status_code != 200:
+                return response
+            if is_stream(response, exchange):
+                if Reader.streamed(exchange):
+                    return answered(response, stream=AsyncBody(response, exchange.sse()), sse=True)
+                data = b"".join([part async for part in AsyncBody(response, exchange.sse())])
+                await response.aclose()
+                return answered(response, content=_gathered(data))
+            data = await response.aread()
+            await response.aclose()
+            made = Reader.whole(exchange, data)
+            if made is None:
+                return answered(response, content=data)
+            return answered(response, content=made, sse=Reader.streamed(exchange))
+
+        async def aclose(self) -> None:
+            await self._inner.aclose()
+
+    class Transports:
+        pass
+
+    made: Any = Transports()
+    made.Transport, made.AsyncTransport = Transport, AsyncTransport
+    return made
+
+
+def _gathered(data: bytes) -> bytes:
+    """A stream in the safe shape as the whole answer that the client had asked for."""
+    decoder = SSEDecoder()
+    events = decoder.feed(data) + decoder.close()
+    chunks = [event.value for event in events if isinstance(event.value, dict)]
+    error = next((chunk for chunk in chunks if "error" in chunk), None)
+    return json.dumps(error or gather(chunks), ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _exchange(reader: Reader, request: Any, body: bytes) -> Exchange | None:
+    try:
+        return reader.exchange(request.method, request.url.path, body)
+    except HamrParsersError:
+        raise
+    except ValueError:  # a request that is none: the gateway's to refuse
+        return None
