@@ -3,8 +3,8 @@
     with serving(kind="vllm", faults=["no-index"]) as gateway:
         client = OpenAI(base_url=gateway.base_url, api_key="none")
 
-`gateway.requests` is what came in. `post` is for tests that look at the wire itself: every byte as it was sent, piece by
-piece, without any client's opinion on it.
+`gateway.requests` is what came in. `post` is for tests that look at the wire itself: every byte as it was sent,
+without any client's opinion on it.
 """
 
 from __future__ import annotations

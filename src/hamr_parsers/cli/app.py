@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from . import check, demo, detect, events, matrix, parse, parsers, render, resolve
+from . import check, demo, detect, events, matrix, parse, parsers, render, replay, resolve
 
 __all__ = ["app"]
 
@@ -46,5 +46,5 @@ def program(
     """Any model's raw output in; content, reasoning and OpenAI tool calls out."""
 
 
-for _module in (demo, parse, events, detect, check, parsers, resolve, render, matrix):
+for _module in (demo, parse, events, detect, check, parsers, resolve, render, matrix, replay):
     _module.register(app)

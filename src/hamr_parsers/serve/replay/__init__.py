@@ -1,9 +1,9 @@
 """The replay gateway: an OpenAI-compatible server that plays captured answers, with the habits and faults of real ones.
 
-Theory. A client is right if it copes with what gateways really send, so the tests need a server that sends it: over
-real HTTP, byte for byte, on request. What is said is a `Scenario`; whose habits shape it is a `Kind`; what goes wrong is
-a list of `Fault`s. Each of the three is data, and any of one goes with any of the others. See `gateway.py` for the
-server, `saying.py` and `shaping.py` for how an answer is made, `faults/` for what is done to it.
+Theory. A client is right if it copes with what gateways really send, so the tests need a server that sends it:
+over real HTTP, byte for byte, on request. What is said is a `Scenario`; whose habits shape it is a `Kind`; what goes
+wrong is a list of `Fault`s. Each of the three is data, and any of one goes with any of the others. See `gateway.py`
+for the server, `saying.py` and `shaping.py` for how an answer is made, `faults/` for what is done to it.
 """
 
 from __future__ import annotations

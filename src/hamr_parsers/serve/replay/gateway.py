@@ -65,8 +65,8 @@ class ReplayError(HamrParsersError, ValueError):
 class Received:
     """A request as it came, and what became of its answer.
 
-    `body` is the JSON value, or the text if it is none. `ended` is "whole", "drop", "reset" or "stall" as a fault had it,
-    "disconnected" if the client went away, "" while it is being sent; `sent` counts the pieces.
+    `body` is the JSON value, or the text if it is none. `ended` is "whole", "drop", "reset" or "stall" as a fault had
+    it, "disconnected" if the client went away, "" while it is being sent; `sent` counts the pieces.
     """
 
     method: str
@@ -373,13 +373,15 @@ class ReplayGateway:
         if gap is not None and answer.stream:
             await _paced(reader, writer, pieces[:stop], gap, received)
         else:
+            if not answer.stream and delivery.end == "whole":
+                received.ended = "whole"
             await _at_once(reader, writer, pieces[:stop], received)
         if delivery.end != "whole" and answer.status == 200:
             return await _break_off(reader, writer, delivery.end, received)
+        received.ended = "whole"  # before the client can see it
         if answer.stream and not close:
             writer.write(http1.LAST_CHUNK)
         await writer.drain()
-        received.ended = "whole"
         return keep
 
     # -- answers -------------------------------------------------------------------------------------------
@@ -565,7 +567,7 @@ class ReplayGateway:
             value = response_of(sayings, kind, scenario.id, _PROMPT_TOKENS)
             for chosen in faults:
                 value = chosen.apply("response", value)
-            return (502 if "error" in value else 200), encode(value).encode()
+            return _status(value), encode(value).encode()
         chunks = chunks_of(sayings, kind, scenario.id, turn.usage, _PROMPT_TOKENS)
         for chosen in faults:
             chunks = chosen.apply("chunks", chunks)
@@ -718,6 +720,14 @@ def _error(kind: Kind, status: int, message: str, code: str) -> _Answer:
 def _refused(refusal: Refusal) -> _Answer:
     body = refusal.body.encode()
     return _Answer(refusal.status, body=body, content_type=refusal.content_type, headers=refusal.headers)
+
+
+def _status(value: Mapping[str, Any]) -> int:
+    """The status of a whole response that faults may have made an error of."""
+    if "error" not in value:
+        return 200
+    code = value["error"].get("code")
+    return code if isinstance(code, int) else 502
 
 
 def _json(body: bytes) -> Any:

@@ -116,7 +116,7 @@ class Scenario:
             return [("content", text)] if text else []
         stream = StreamParser(parser=self.family.id, tools=self.tools, starts_in_reasoning=False)
         for channel, piece in pairs:
-            stream.feed(piece, channel=channel)  # type: ignore[arg-type]
+            stream.feed(piece, channel=channel)
         stream.close(finish_reason="length")
         want = self.read(text, "length")
         same = [(c.name, c.arguments) for c in stream.message.tool_calls] == [
@@ -137,7 +137,7 @@ class Scenario:
 
 
 def _truth_of(message: ParsedMessage) -> Truth:
-    calls = []
+    calls: list[tuple[str, Any]] = []
     for call in message.tool_calls:
         if call.complete:
             calls.append((call.name, call.arguments_dict()))

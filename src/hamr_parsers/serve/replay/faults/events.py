@@ -74,6 +74,9 @@ def _head(frames: FRAMES) -> dict[str, Any]:
     return {}
 
 
+_FAILED = {"message": "the model could not be loaded: out of memory", "code": "model_load_failed"}
+
+
 def loading(frames: FRAMES, failed: bool = False) -> FRAMES:
     """The frames that Relay sends while it loads a model; if that failed, its error and the end."""
 
@@ -93,8 +96,7 @@ def loading(frames: FRAMES, failed: bool = False) -> FRAMES:
         frame("relay.loading", "loading model", elapsed_ms=6000),
     ]
     if failed:
-        error = {"message": "the model could not be loaded: out of memory", "code": "model_load_failed"}
-        return [*first, frame("relay.error", "loading failed", error=error), Frame(DONE)]
+        return [*first, frame("relay.error", "loading failed", error=_FAILED), Frame(DONE)]
     return [*first, frame("relay.loaded", "model loaded"), *frames]
 
 
@@ -106,25 +108,29 @@ fault(
 )
 fault(
     "relay-error",
-    "Loading frames, then a relay.error and [DONE], in a 200 stream.",
+    "Loading frames, then a relay.error and [DONE], in a 200 stream; 502 when not streamed.",
     "Relay",
     outcome="error",
     frames=lambda frames: loading(frames, failed=True),
+    response=lambda _: {"error": _FAILED},
 )
+
+
+_ERROR = {"code": 500, "message": "Failed to parse input at pos 12", "type": "server_error"}
 
 
 def _error(frames: FRAMES) -> FRAMES:
     kept = frames[: max(1, len(frames) // 2)]
-    error = {"code": 500, "message": "Failed to parse input at pos 12", "type": "server_error"}
-    return [*kept, Frame({"error": error})]
+    return [*kept, Frame({"error": _ERROR})]
 
 
 fault(
     "error-in-stream",
-    "In the middle of a 200 stream comes an error object, and no [DONE].",
+    "In the middle of a 200 stream comes an error object, and no [DONE]; 500 when not streamed.",
     "llama.cpp, OpenRouter, LiteLLM proxy",
     outcome="error",
     frames=_error,
+    response=lambda _: {"error": _ERROR},
 )
 
 
@@ -139,6 +145,7 @@ fault(
     "error object in a 200 stream",
     outcome="error",
     frames=_error_event,
+    response=lambda _: {"error": _ERROR},
 )
 
 # --- lines ----------------------------------------------------------------------------------------------------
