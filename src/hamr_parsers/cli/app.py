@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from . import check, demo, detect, events, matrix, parse, parsers, render, replay, resolve
+from . import check, demo, detect, events, matrix, parse, parsers, render, replay, resolve, serve
 
 __all__ = ["app"]
 
@@ -46,5 +46,5 @@ def program(
     """Any model's raw output in; content, reasoning and OpenAI tool calls out."""
 
 
-for _module in (demo, parse, events, detect, check, parsers, resolve, render, matrix, replay):
+for _module in (demo, parse, events, detect, check, parsers, resolve, render, matrix, replay, serve):
     _module.register(app)

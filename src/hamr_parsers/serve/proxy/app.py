@@ -1,0 +1,139 @@
+"""The proxy as an ASGI application.
+
+    POST /v1/chat/completions   mended (normalized.py)
+    POST /v1/responses          the same, in the Responses protocol
+    POST /v1/messages           the same, in Anthropic's
+    GET  /healthz               its own health; with ?upstream=1 the upstream's too
+    GET  /metrics               for Prometheus (metrics.py)
+    everything else             passed on untouched (passing.py)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+
+from ..._version import __version__
+from .capture import Captures
+from .client import Receive, Scope
+from .delivery import Delivery, Send
+from .failure import Failure
+from .headers import to_upstream
+from .metrics import CONTENT_TYPE, Metrics
+from .normalized import answer, log, refuse
+from .passing import pass_on
+from .settings import ProxySettings
+from .surface import Chat, surface_of
+from .upstream import Upstream
+
+__all__ = ["Proxy"]
+
+_PROBE = 5.0  # seconds that the upstream's health may take
+
+
+class Proxy:
+    """The proxy of one upstream.
+
+    Raises:
+        ServeError: the directory for captures cannot be used.
+
+    Attributes:
+        app: the ASGI application.
+        running: the answers that are being given.
+        closing: the end was asked for, and running answers are being cut.
+    """
+
+    upstream: Upstream
+
+    def __init__(self, settings: ProxySettings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.captures = Captures(settings.capture, settings.limits) if settings.capture is not None else None
+        self.running: set[asyncio.Task[None]] = set()
+        self.closing = False
+        routes = [
+            Route("/healthz", self._health),
+            Route("/metrics", self._metrics),
+            Mount("/", app=self._dispatch),
+        ]
+        self.app = Starlette(routes=routes, lifespan=self._lifespan)
+        self.app.router.redirect_slashes = False
+
+    def cut(self) -> None:
+        """End what still runs: each client gets what came and an error."""
+        self.closing = True
+        for task in list(self.running):
+            task.cancel("the proxy ends")
+
+    @asynccontextmanager
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        self.upstream = Upstream(self.settings)
+        try:
+            yield
+        finally:
+            await self.upstream.close()
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return  # a WebSocket; uvicorn is told not to take any
+        path = scope["path"]
+        surface = surface_of(path) if scope["method"] == "POST" and path not in self.settings.passed else None
+        try:
+            if surface is None:
+                await pass_on(self, scope, receive, send)
+            else:
+                await answer(self, surface, scope, receive, send)
+        except Exception:
+            log.exception("the proxy failed at %s %s; please report this", scope["method"], path[:200])
+            self.metrics.requests.labels("failed", "5xx").inc()
+            failure = Failure("broken", 500, "the proxy failed; its log says where")
+            await refuse(Delivery(send, self.settings.timeouts), surface or Chat, failure)
+
+    async def _health(self, request: Request) -> Response:
+        told: dict[str, object] = {
+            "status": "ok",
+            "version": __version__,
+            "upstream": self.upstream.shown,
+            "active": len(self.running),
+        }
+        if request.query_params.get("upstream") in (None, "", "0", "false"):
+            return JSONResponse(told)
+        try:
+            async with asyncio.timeout(_PROBE):
+                told["upstream_status"] = await self._probe(request)
+        except TimeoutError:
+            told["upstream_error"] = f"the upstream {self.upstream.shown} did not answer within {_PROBE:g} s"
+        except Failure as failure:
+            told["upstream_error"] = failure.message
+        if "upstream_error" in told:
+            told["status"] = "upstream unhealthy"
+        return JSONResponse(told, 200 if told["status"] == "ok" else 503)
+
+    async def _probe(self, request: Request) -> int:
+        """A gateway is judged by its list of models."""
+        headers = to_upstream(
+            request.headers.raw, self.settings.headers, self.settings.api_key, read_here=True
+        )
+        got = await self.upstream.send("GET", self.settings.target.url("/v1/models"), headers, None)
+        try:
+            if got.status != 200:
+                raise Failure("status", 502, f"the upstream {self.upstream.shown} answers /models with {got.status}")
+            data = await got.read(self.settings.limits.response)
+            try:
+                json.loads(data)
+            except ValueError:
+                said = f"the upstream {self.upstream.shown} answers /models with something that is no JSON"
+                raise Failure("not_json", 502, said) from None
+        finally:
+            await got.close()
+        return got.status
+
+    async def _metrics(self, request: Request) -> Response:
+        return Response(self.metrics.text(), media_type=CONTENT_TYPE)

@@ -1,0 +1,297 @@
+"""One request whose answer is mended: chat completions, and the protocols that are made of them.
+
+Theory. The request is read whole (its tools decide how the answer is read), sent on, and the answer comes back piece by
+piece through the wire layer. Three rules decide what a client sees of trouble:
+
+- Nothing sent yet: an HTTP status and a JSON error. The upstream's own JSON errors pass with their status; what is no
+  JSON (a login page, a web server's 502) becomes one that says so.
+- The head is out: what came is given out, then the error, in the protocol's own event; never a clean end.
+- The client leaves: the upstream's connection is closed at once, which tells servers to stop generating.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from ...errors import HamrParsersError
+from ...wire import Report, UpstreamError, encode_event, error_in
+from .capture import Capture
+from .client import Receive, Scope, attend, read_json
+from .delivery import SSE_HEADERS, Delivery, Send
+from .failure import Failure
+from .headers import Raw, from_upstream, to_upstream
+from .redact import Redactor
+from .surface import Messages, Surface
+from .upstream import Answer
+
+if TYPE_CHECKING:
+    from .app import Proxy
+
+__all__ = ["answer"]
+
+JSON_HEADERS: Raw = [(b"content-type", b"application/json")]
+_ERROR = 1 << 20  # bytes of an error that are read
+_TAIL = 0.1  # seconds that an upstream has to end its response after `[DONE]`, to keep the connection
+
+log = logging.getLogger("hamr_parsers.serve")
+
+
+async def answer(proxy: Proxy, kind: type[Surface], scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one request of a protocol."""
+    delivery = Delivery(send, proxy.settings.timeouts)
+    began = time.monotonic()
+    report: Report | None = None
+    model: object = None
+    stayed = True
+    try:
+        raw, payload = await read_json(scope, receive, proxy.settings.limits.request)
+        model = payload.get("model")
+        surface = kind(payload, proxy.settings.wire_for)
+        exchange = _Exchange(proxy, surface, scope, raw, delivery)
+        stayed = await attend(receive, exchange.run(), lambda: delivery.finished, proxy.running)
+        report = exchange.report
+    except ConnectionError:
+        stayed = False
+    except (Failure, HamrParsersError) as error:
+        await refuse(delivery, kind, error)
+    if not stayed:
+        proxy.metrics.gone.inc()
+    proxy.metrics.requests.labels(kind.name, f"{delivery.status // 100}xx" if delivery.status else "none").inc()
+    if report is not None:
+        proxy.metrics.took(report)
+    if log.isEnabledFor(logging.INFO):
+        log.info("%s", _line(kind, model, delivery, report, stayed, time.monotonic() - began))
+
+
+async def refuse(delivery: Delivery, kind: type[Surface], error: Failure | HamrParsersError) -> None:
+    """An error before anything was sent."""
+    status, body = kind.refusal(error)
+    await delivery.respond(status, JSON_HEADERS, json.dumps(body).encode())
+
+
+class _Exchange:
+    """The way there and back."""
+
+    def __init__(self, proxy: Proxy, surface: Surface, scope: Scope, raw: bytes, delivery: Delivery) -> None:
+        self._proxy = proxy
+        self._surface = surface
+        self._delivery = delivery
+        settings = proxy.settings
+        self._content = surface.body(raw)
+        self._headers = to_upstream(
+            scope["headers"],
+            settings.headers,
+            settings.api_key,
+            read_here=True,
+            anthropic=isinstance(surface, Messages),
+        )
+        query = scope["query_string"].decode("latin-1")
+        path = scope["path"] if surface.name == "chat" else "/v1/chat/completions"
+        self._url = settings.target.url(path) + (f"?{query}" if query and surface.name == "chat" else "")
+        self._capture: Capture | None = None
+        if proxy.captures is not None:
+            redactor = Redactor([*scope["headers"], *self._headers], settings.secrets())
+            self._capture = proxy.captures.start(surface.exchange.body, redactor)
+        self.report: Report | None = None
+
+    async def run(self) -> None:
+        """All of it. Whatever happens, the upstream's connection is given back and the capture written."""
+        surface, delivery = self._surface, self._delivery
+        got: Answer | None = None
+        streamed = False
+        try:
+            if surface.streams:
+                delivery.watch(surface.keep_alive)
+            try:
+                got = await self._proxy.upstream.send("POST", self._url, self._headers, self._content)
+                if got.status != 200:
+                    await self._failed(got)
+                elif surface.streams and got.content_type in ("text/event-stream", ""):
+                    streamed = True
+                    await self._stream(got)
+                else:
+                    await self._whole(got)
+            except Failure as failure:
+                self._proxy.metrics.upstream_errors.labels(failure.kind).inc()
+                await self._end(failure)
+            except asyncio.CancelledError:
+                if not self._proxy.closing:
+                    raise
+                failure = Failure("cut", 503, "the proxy was ended before the answer was over")
+                await self._end(failure)
+        finally:
+            delivery.release()
+            if got is not None:
+                await got.close()
+            if self._capture is not None:
+                await self._save(self._capture, streamed)
+
+    async def _end(self, failure: Failure) -> None:
+        """Trouble that is not the upstream's own word: a whole response, or the end of a stream that began."""
+        delivery = self._delivery
+        if not delivery.started:
+            await refuse(delivery, type(self._surface), failure)
+        elif not delivery.finished:  # the timer has sent a head; no stream has begun
+            await delivery.end(self._surface.streamer().close(failure.as_upstream_error()))
+
+    # -- a stream ----------------------------------------------------------------------------------------------
+
+    async def _stream(self, got: Answer) -> None:
+        delivery, metrics, capture = self._delivery, self._proxy.metrics, self._capture
+        streamer = self._surface.streamer()
+        self.report = streamer.report
+        feed, write, observe, clock = streamer.feed, delivery.write, metrics.added.observe, time.perf_counter
+        await delivery.start(200, [*SSE_HEADERS, *from_upstream(got.headers, read_here=True)])
+        broken: UpstreamError | None = None
+        metrics.active.inc()
+        try:
+            async for piece in got.pieces():
+                began = clock()
+                if capture is not None:
+                    capture.add(piece)
+                out = feed(piece)
+                if out:
+                    observe(clock() - began)
+                    await write(out)
+                if streamer.closed:
+                    break
+        except Failure as failure:
+            metrics.upstream_errors.labels(failure.kind).inc()
+            broken = failure.as_upstream_error()
+        except asyncio.CancelledError:
+            if not self._proxy.closing:
+                raise
+            broken = UpstreamError("the proxy was ended before the answer was over", "cut", 503)
+        finally:
+            metrics.active.dec()
+        if streamer.error is not None:
+            metrics.upstream_errors.labels("in_stream").inc()
+        await delivery.end(streamer.close(broken))
+        if streamer.error is None and broken is None:
+            await _tail(got)
+
+    async def _whole(self, got: Answer) -> None:
+        """A whole answer; a client that asked for a stream gets it as one."""
+        surface, delivery = self._surface, self._delivery
+        data = await self._read(got)
+        payload = _object(data)
+        if payload is None:
+            raise Failure("not_json", 502, _no_json(self._proxy.upstream.shown, got, data))
+        error = error_in(payload)
+        if error is not None and not payload.get("choices"):
+            await self._told(error, 502)
+            return
+        if surface.streams:
+            streamer = surface.streamer()
+            self.report = streamer.report
+            await delivery.start(200, [*SSE_HEADERS, *from_upstream(got.headers, read_here=True)])
+            await delivery.end(streamer.feed(encode_event(payload)) + streamer.close())
+            return
+        made, self.report = surface.whole(payload)
+        headers = [*JSON_HEADERS, *from_upstream(got.headers, read_here=True)]
+        await delivery.respond(200, headers, json.dumps(made, ensure_ascii=False).encode("utf-8", "replace"))
+
+    async def _read(self, got: Answer) -> bytes:
+        data = await got.read(self._proxy.settings.limits.response)
+        if self._capture is not None:
+            self._capture.add(data)
+        return data
+
+    # -- an error of the upstream ------------------------------------------------------------------------------
+
+    async def _failed(self, got: Answer) -> None:
+        """Another status than 200."""
+        shown = self._proxy.upstream.shown
+        self._proxy.metrics.upstream_errors.labels("status").inc()
+        if got.status < 400:
+            place = dict((name.lower(), value) for name, value in got.headers).get(b"location", b"")
+            where = f" to {place.decode('latin-1').partition('?')[0]}" if place else ""
+            raise Failure("status", 502, f"the upstream {shown} answers with {got.status}{where}; is the URL right?")
+        data = await got.read(_ERROR)
+        payload = _object(data)
+        error = error_in(payload) if payload is not None else None
+        if payload is None:
+            error = UpstreamError(_no_json(shown, got, data), f"upstream_{got.status}", got.status)
+        if self._surface.name == "chat" and not self._delivery.started and payload is not None:
+            headers = [*JSON_HEADERS, *from_upstream(got.headers, read_here=True)]
+            await self._delivery.respond(got.status, headers, data)
+            return
+        if error is None:
+            error = UpstreamError(data.decode("utf-8", "replace")[:500], None, got.status, payload)
+        error.status = got.status
+        await self._told(error, got.status)
+
+    async def _told(self, error: UpstreamError, status: int) -> None:
+        """What the upstream itself said is wrong."""
+        delivery = self._delivery
+        if delivery.started:
+            await delivery.end(self._surface.streamer().close(error))
+            return
+        error.status = error.status or status
+        code, body = self._surface.refusal(error)
+        await delivery.respond(code, JSON_HEADERS, json.dumps(body).encode())
+
+    async def _save(self, capture: Capture, streamed: bool) -> None:
+        try:
+            await asyncio.shield(capture.save(stream=streamed))
+        except OSError as error:
+            self._proxy.metrics.captures.labels("failed").inc()
+            log.warning("--capture: a transcript could not be written: %s", error.strerror or error)
+        else:
+            self._proxy.metrics.captures.labels("written").inc()
+
+
+async def _tail(got: Answer) -> None:
+    """Read the little that may still come, so that the connection can be used again."""
+    try:
+        async with asyncio.timeout(_TAIL):
+            async for _ in got.pieces():
+                pass
+    except (TimeoutError, Failure):
+        pass
+
+
+def _object(data: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _no_json(shown: str, got: Answer, data: bytes) -> str:
+    head = data[:2000].lstrip().lower()
+    status = "" if got.status == 200 else f" {got.status}"
+    if head.startswith((b"<!doctype", b"<html")) or got.content_type == "text/html":
+        title = data[:20000].decode("utf-8", "replace").partition("<title>")[2].partition("</title>")[0]
+        named = f" titled {' '.join(title.split())[:80]!r}" if title.strip() else ""
+        hint = "is it the right port and path, and is there a login page before it?"
+        if got.status in (401, 403):
+            hint = "does it want headers of its own (Cloudflare Access: CF-Access-Client-Id and CF-Access-Client-Secret)?"
+        return f"the upstream {shown} answered{status} with an HTML page{named} instead of JSON; {hint}"
+    said = " ".join(data[:300].decode("utf-8", "replace").split())
+    what = f"{said!r}" if said else "an empty body"
+    return f"the upstream {shown} answered{status} with {what} instead of JSON; is it an OpenAI-compatible server?"
+
+
+def _line(
+    kind: type[Surface], model: object, delivery: Delivery, report: Report | None, stayed: bool, took: float
+) -> str:
+    """One line for a person: what was asked, what came of it."""
+    name = model[:80] if isinstance(model, str) else "-"
+    parts = [f"{kind.name} {name!r} {delivery.status or '-'} in {took:.1f} s"]
+    if report is not None:
+        text = sum(source == "text" for _, source in report.calls)
+        if report.calls:
+            parts.append(f"{len(report.calls)} calls" + (f" ({text} from text, {report.parser})" if text else ""))
+        if report.repairs:
+            parts.append("wire: " + ", ".join(f"{code} {n}" for code, n in sorted(report.repairs.items())))
+        if report.mends:
+            parts.append(f"text: {', '.join(sorted({d.code for d in report.diagnostics}))}")
+    if not stayed:
+        parts.append("the client left")
+    return "; ".join(parts)

@@ -1,0 +1,159 @@
+"""What the proxy is told: where the upstream is, how answers are read, and the limits.
+
+Theory. The upstream is named by its OpenAI base URL, as clients name it (`http://127.0.0.1:1234/v1`). Paths under
+`/v1` go beneath it; all others (a server's own `/health`, `/slots`, its web page) go beneath the same URL without the
+`/v1`. Nothing here is printed with its secrets: keys and header values stay out of `repr`, and `Target.shown` is the
+URL without credentials.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+from ...errors import HamrParsersError
+from ...wire import WireOptions
+
+__all__ = ["Limits", "ProxySettings", "ServeError", "Target", "Timeouts"]
+
+MIB = 1024 * 1024
+
+
+class ServeError(HamrParsersError):
+    """The server cannot be started as asked; the message says what is wrong and the way out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The upstream's place.
+
+    Attributes:
+        base: its OpenAI base URL, without a slash at the end; may hold credentials.
+        root: what its other paths stand under.
+        shown: the base URL as it may be shown.
+    """
+
+    base: str = field(repr=False)
+    root: str = field(repr=False)
+    shown: str
+
+    @classmethod
+    def of(cls, url: str) -> Target:
+        """From a URL as a person writes it; one without a path gets `/v1`.
+
+        Raises:
+            ServeError: it is no http or https URL.
+        """
+        parts = _split(url)
+        path = parts.path.rstrip("/") or "/v1"
+        if path.endswith("/chat/completions"):
+            path = path.removesuffix("/chat/completions")
+        base = parts._replace(path=path, query="", fragment="")
+        root = base._replace(path=path.removesuffix("/v1"))
+        shown = base._replace(netloc=parts.netloc.rpartition("@")[2])
+        return cls(base.geturl(), root.geturl(), shown.geturl())
+
+    def url(self, path: str) -> str:
+        """Where a path of the proxy leads."""
+        if path == "/v1" or path.startswith("/v1/"):
+            return self.base + path[3:]
+        if path.endswith("/chat/completions") and path.count("/") == 2:
+            return self.base + path  # a client whose base URL lacks the /v1
+        return self.root + path
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is on this machine."""
+        host = urlsplit(self.base).hostname or ""
+        return host == "localhost" or host == "::1" or host.startswith("127.")
+
+
+def _split(url: str) -> SplitResult:
+    shown = url.rpartition("@")[2]
+    try:
+        parts = urlsplit(url.strip())
+        _ = parts.port
+    except ValueError as error:
+        raise ServeError(
+            f"--upstream {shown!r} is no URL: {error}; write e.g. http://127.0.0.1:1234/v1"
+        ) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ServeError(f"--upstream {shown!r} is no http or https URL; write e.g. http://127.0.0.1:1234/v1")
+    return parts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """In seconds.
+
+    Attributes:
+        connect: until the upstream accepts the connection.
+        silence: so long it may say nothing, before its answer (a gateway loads a model) and within it.
+        keep_alive: after so much silence a streaming client gets a comment; 0: never.
+        stalled: after so long a client that reads nothing is given up.
+        drain: so long running answers may go on after the end was asked for.
+    """
+
+    connect: float = 5.0
+    silence: float = 900.0
+    keep_alive: float = 15.0
+    stalled: float = 300.0
+    drain: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """In bytes.
+
+    Attributes:
+        request: of a request that is read.
+        response: of a whole answer that is read.
+        capture: of one captured answer.
+        captures: number of answers kept.
+    """
+
+    request: int = 64 * MIB
+    response: int = 64 * MIB
+    capture: int = 16 * MIB
+    captures: int = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxySettings:
+    """Everything that the proxy is told.
+
+    Attributes:
+        target: the upstream.
+        api_key: sent upstream as a bearer token, in the place of the client's.
+        headers: sent upstream with each request, over the client's.
+        wire: how answers are read.
+        parsers: (pattern of model names, parser id), the first that fits; before `wire.parser`.
+        passed: paths that are passed on untouched, e.g. "/v1/messages" of an upstream that serves it itself.
+        capture: where transcripts are written; None: nowhere.
+    """
+
+    target: Target
+    api_key: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    wire: WireOptions = field(default_factory=WireOptions)
+    parsers: Sequence[tuple[str, str]] = ()
+    passed: frozenset[str] = frozenset()
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    limits: Limits = field(default_factory=Limits)
+    capture: Path | None = None
+
+    def wire_for(self, model: object) -> WireOptions:
+        """How the answers of a model are read."""
+        if isinstance(model, str):
+            for pattern, parser in self.parsers:
+                if fnmatch.fnmatchcase(model.lower(), pattern.lower()):
+                    return replace(self.wire, parser=parser)
+        return self.wire
+
+    def secrets(self) -> list[str]:
+        """What the proxy itself knows and must not tell."""
+        parts = urlsplit(self.target.base)
+        return [value for value in (self.api_key, parts.password, parts.username) if value]
