@@ -1,0 +1,103 @@
+"""The client layer: configuration, discovery, chat, transports and history, for any OpenAI-compatible gateway.
+
+Names load when they are used: what needs no HTTP brings none in.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .async_chat import AsyncChatClient, AsyncChatStream, ChatResponse, GatewayModel, StreamEvent
+    from .chat import ChatClient, ChatStream
+    from .config import Configuration, apply_compat, load_configuration
+    from .discovery import ServedModel
+    from .errors import (
+        AccessRefusedError,
+        ClientError,
+        CommandNotAllowedError,
+        ConfigurationError,
+        GatewayError,
+        GatewayStatusError,
+        GatewayTimeoutError,
+        GatewayUnreachableError,
+        MissingVariableError,
+        NotAGatewayError,
+        ProviderError,
+        StreamRunningError,
+        UnknownModelError,
+    )
+    from .notices import Notice, Timeout
+
+__all__ = [
+    "AccessRefusedError",
+    "AsyncChatClient",
+    "AsyncChatStream",
+    "ChatClient",
+    "ChatResponse",
+    "ChatStream",
+    "ClientError",
+    "CommandNotAllowedError",
+    "Configuration",
+    "ConfigurationError",
+    "GatewayError",
+    "GatewayModel",
+    "GatewayStatusError",
+    "GatewayTimeoutError",
+    "GatewayUnreachableError",
+    "MissingVariableError",
+    "NotAGatewayError",
+    "Notice",
+    "ProviderError",
+    "ServedModel",
+    "StreamEvent",
+    "StreamRunningError",
+    "Timeout",
+    "UnknownModelError",
+    "apply_compat",
+    "load_configuration",
+]
+
+#: The public names, and the module that has each.
+_MODULES = {
+    "AsyncChatClient": "async_chat",
+    "AsyncChatStream": "async_chat",
+    "ChatResponse": "async_chat",
+    "GatewayModel": "async_chat",
+    "StreamEvent": "async_chat",
+    "ChatClient": "chat",
+    "ChatStream": "chat",
+    "Configuration": "config",
+    "apply_compat": "config",
+    "load_configuration": "config",
+    "ServedModel": "discovery",
+    "AccessRefusedError": "errors",
+    "ClientError": "errors",
+    "CommandNotAllowedError": "errors",
+    "ConfigurationError": "errors",
+    "GatewayError": "errors",
+    "GatewayStatusError": "errors",
+    "GatewayTimeoutError": "errors",
+    "GatewayUnreachableError": "errors",
+    "MissingVariableError": "errors",
+    "NotAGatewayError": "errors",
+    "ProviderError": "errors",
+    "StreamRunningError": "errors",
+    "UnknownModelError": "errors",
+    "Notice": "notices",
+    "Timeout": "notices",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{module}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

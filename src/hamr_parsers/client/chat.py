@@ -1,0 +1,282 @@
+"""`ChatClient`: `AsyncChatClient` for programs without an event loop.
+
+Theory. Waiting with notices, time-outs that change while an answer comes, and cancelling from another thread are
+what an event loop is for; written again over blocking sockets they would need threads all the same. So each client
+has one daemon thread that runs a loop, and its methods hand their work to it. Callbacks (`on_notice`) run in the
+caller's thread. Ctrl-C in a call cancels what it waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import os
+import queue
+import threading
+import weakref
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from ..message import ParsedMessage
+from ..wire import Report
+from .async_chat import AsyncChatClient, AsyncChatStream, ChatResponse, GatewayModel, StreamEvent
+from .connection import Connection
+from .notices import Notice
+from .request import Messages
+
+__all__ = ["ChatClient", "ChatStream"]
+
+T = TypeVar("T")
+
+
+class _Loop:
+    """An event loop in a daemon thread, started when it is first needed, and anew in a forked process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = 0
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of a coroutine; interrupted, it is cancelled."""
+        future = asyncio.run_coroutine_threadsafe(work, self._running())
+        try:
+            return future.result()
+        except BaseException:
+            if not future.done():
+                future.cancel()
+                concurrent.futures.wait([future], timeout=5)
+            raise
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None or self._pid != os.getpid():
+                self._loop, self._pid = asyncio.new_event_loop(), os.getpid()
+                threading.Thread(
+                    target=_serve, args=(self._loop,), name="hamr-parsers client", daemon=True
+                ).start()
+            return self._loop
+
+    def stop(self) -> None:
+        """End the thread."""
+        with self._lock:
+            loop, self._loop = self._loop, None
+        if loop is not None and self._pid == os.getpid() and not loop.is_closed():
+            loop.call_soon_threadsafe(loop.stop)
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
+
+
+class ChatClient:
+    """Talks to one gateway. Arguments and errors are those of `AsyncChatClient`.
+
+    Use it in a `with` block, or `close()` it. It may be shared by threads.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        on_notice: Callable[[Notice], object] | None = None,
+        **options: Any,
+    ) -> None:
+        self._notices = _Notices(on_notice)
+        self._client = AsyncChatClient(base_url, on_notice=self._notices.put, **options)
+        self._loop = _Loop()
+        self._end = weakref.finalize(self, self._loop.stop)
+
+    def __repr__(self) -> str:
+        return f"<ChatClient {self.connection.base_url}>"
+
+    @property
+    def connection(self) -> Connection:
+        """The provider and the options over it."""
+        return self._client.connection
+
+    @property
+    def session_id(self) -> str:
+        """What the `session-id` header says."""
+        return self._client.session_id
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections and end the thread."""
+        if self._end.alive:
+            if self._loop._loop is not None:
+                self._loop.run(self._client.aclose())
+            self._end()
+
+    def models(self) -> list[GatewayModel]:
+        """The gateway's models, asked anew; see `AsyncChatClient.models`."""
+        return self._notices.during(self._loop, self._client.models())
+
+    def chat(
+        self,
+        messages: Messages,
+        *,
+        tools: Any = None,
+        model: str | None = None,
+        thinking: str | bool | None = None,
+        **fields: Any,
+    ) -> ChatResponse:
+        """One answer, in one piece; see `AsyncChatClient.chat`."""
+        work = self._client.chat(messages, tools=tools, model=model, thinking=thinking, **fields)
+        return self._notices.during(self._loop, work)
+
+    def stream(
+        self,
+        messages: Messages,
+        *,
+        tools: Any = None,
+        model: str | None = None,
+        thinking: str | bool | None = None,
+        **fields: Any,
+    ) -> ChatStream:
+        """One answer, as it comes: a context manager, and an iterator of events and notices."""
+        made = self._client.stream(messages, tools=tools, model=model, thinking=thinking, **fields)
+        return ChatStream(self._loop, made, self._notices)
+
+    def prewarm(
+        self,
+        messages: Messages,
+        *,
+        tools: Any = None,
+        model: str | None = None,
+        thinking: str | bool | None = None,
+        **fields: Any,
+    ) -> dict[str, Any] | None:
+        """Let the gateway read a prompt ahead; see `AsyncChatClient.prewarm`."""
+        work = self._client.prewarm(messages, tools=tools, model=model, thinking=thinking, **fields)
+        return self._notices.during(self._loop, work)
+
+
+class ChatStream:
+    """An answer as it comes. Use it as `with client.stream(...) as stream:` and iterate.
+
+    `cancel()` may be called from another thread.
+    """
+
+    def __init__(self, loop: _Loop, stream: AsyncChatStream, notices: _Notices) -> None:
+        self._loop = loop
+        self._stream = stream
+        self._notices = notices
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> StreamEvent:
+        event = self._loop.run(_next(self._stream))
+        self._notices.flush()
+        if event is None:
+            raise StopIteration
+        return event
+
+    def close(self) -> None:
+        """End the answer: what still comes is not read. Does nothing once it is over."""
+        self._loop.run(self._stream.aclose())
+
+    cancel = close
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self._stream.cancelled
+
+    @property
+    def message(self) -> ParsedMessage:
+        """What came so far; at the end, the whole message; see `AsyncChatStream.message`."""
+        return self._stream.message
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why it ended; None while it runs."""
+        return self._stream.finish_reason
+
+    @property
+    def usage(self) -> dict[str, Any] | None:
+        """Tokens, as the gateway counted them, if it said."""
+        return self._stream.usage
+
+    @property
+    def model(self) -> str | None:
+        """The model's name, as the gateway has it."""
+        return self._stream.model
+
+    @property
+    def report(self) -> Report:
+        """What the wire layer mended."""
+        return self._stream.report
+
+
+async def _next(stream: AsyncChatStream) -> StreamEvent | None:
+    try:
+        return await anext(stream)
+    except StopAsyncIteration:
+        return None
+
+
+class _Notices:
+    """Takes notices in the loop's thread and tells them in the caller's."""
+
+    def __init__(self, tell: Callable[[Notice], object] | None) -> None:
+        self._tell = tell
+        self._queue: queue.SimpleQueue[Notice | None] = queue.SimpleQueue()
+
+    def put(self, notice: Notice) -> None:
+        if self._tell is not None:
+            self._queue.put(notice)
+
+    def flush(self) -> None:
+        """Tell what is there."""
+        while self._tell is not None:
+            try:
+                notice = self._queue.get_nowait()
+            except queue.Empty:
+                return
+            if notice is not None:
+                self._tell(notice)
+
+    def during(self, loop: _Loop, work: Coroutine[Any, Any, T]) -> T:
+        """The result of a coroutine; notices are told while it is waited for."""
+        if self._tell is None:
+            return loop.run(work)
+        future = asyncio.run_coroutine_threadsafe(work, loop._running())
+        future.add_done_callback(lambda _: self._queue.put(None))
+        try:
+            while not future.done():
+                try:
+                    notice = self._queue.get(
+                        timeout=1.0
+                    )  # a wait without end cannot be interrupted everywhere
+                except queue.Empty:
+                    continue
+                if notice is not None:
+                    self._tell(notice)
+            self.flush()
+            return future.result()
+        finally:
+            if not future.done():
+                future.cancel()
