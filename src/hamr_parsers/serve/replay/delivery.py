@@ -30,6 +30,7 @@ class Delivery:
         after: the piece before which `end` happens: a share of all pieces below 1, else their number.
         end: "whole" sends all; "drop" closes the connection, "reset" resets it, "stall" goes silent for good.
         serialised: waits until no other answer is being sent.
+        switch_kills: answers of other models that are being sent end at once.
         as_response, as_stream: sends the other form than was asked for.
         content_type: of a stream.
         framing: "chunked", or "close" for a body that ends with the connection.
@@ -47,6 +48,7 @@ class Delivery:
     after: float = 0.5
     end: Literal["whole", "drop", "reset", "stall"] = "whole"
     serialised: bool = False
+    switch_kills: bool = False
     as_response: bool = False
     as_stream: bool = False
     content_type: str = "text/event-stream"

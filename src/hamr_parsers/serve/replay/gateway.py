@@ -66,7 +66,8 @@ class Received:
     """A request as it came, and what became of its answer.
 
     `body` is the JSON value, or the text if it is none. `ended` is "whole", "drop", "reset" or "stall" as a fault had
-    it, "disconnected" if the client went away, "" while it is being sent; `sent` counts the pieces.
+    it, "killed" by another model, "disconnected" if the client went away, "" while it is being sent; `sent` counts the
+    pieces.
     """
 
     method: str
@@ -79,6 +80,7 @@ class Received:
     stream: bool = False
     pieces: int = 0
     sent: int = 0
+    killed: bool = False
     ended: str = ""
     seconds: float = 0.0
 
@@ -98,7 +100,7 @@ class _Way:
         """Whether calls are left as text, for one turn."""
         faults = [chosen.fault for chosen in self.faults]
         asked = turn.tools or self.kind.parses_always or any(fault.unasked for fault in faults)
-        if not asked or (not turn.stream and any(fault.with_tools for fault in faults)):
+        if not asked or (not turn.stream and any(fault.when == "asked" for fault in faults)):
             return "text"
         if self.calls is not None:
             return self.calls
@@ -178,6 +180,7 @@ class ReplayGateway:
         self._running: tuple[str, str | None] | None = None  # model and session, of a kind that loads
         self._turn = asyncio.Lock()
         self._open: set[asyncio.Task[None]] = set()
+        self._sending: list[Received] = []
 
     @property
     def kind(self) -> Kind:
@@ -314,6 +317,7 @@ class ReplayGateway:
     ) -> bool:
         start = time.monotonic()
         received.status, received.stream = answer.status, answer.stream
+        self._sending.append(received)
         try:
             async with self._turn if delivery.serialised else contextlib.nullcontext():
                 if delivery.hold:
@@ -323,6 +327,7 @@ class ReplayGateway:
             received.ended = "disconnected"
             kept = False
         finally:
+            self._sending = [other for other in self._sending if other is not received]
             received.ended = received.ended or "disconnected"
             received.seconds = time.monotonic() - start
             if self.log is not None:
@@ -378,7 +383,10 @@ class ReplayGateway:
             await _at_once(reader, writer, pieces[:stop], received)
         if delivery.end != "whole" and answer.status == 200:
             return await _break_off(reader, writer, delivery.end, received)
-        received.ended = "whole"  # before the client can see it
+        received.ended = "killed" if received.killed else "whole"  # before the client can see it
+        if received.killed and answer.stream:
+            done = Frame(DONE).encoded()
+            writer.write(done if close else http1.framed(done))
         if answer.stream and not close:
             writer.write(http1.LAST_CHUNK)
         await writer.drain()
@@ -440,6 +448,8 @@ class ReplayGateway:
         if scenario is None:
             return way, Delivery(), self._unknown(str(model), turn, way.kind)
         received.scenario = scenario.id
+        for other in self._sending if delivery.switch_kills else ():
+            other.killed = other.killed or other.scenario != scenario.id
         if not isinstance(body.get("messages"), list) or not body["messages"]:
             reason = "the request has no messages"
             return way, Delivery(), _error(way.kind, 400, reason, "invalid_request_error")
@@ -555,8 +565,7 @@ class ReplayGateway:
         faults = [
             chosen
             for chosen in faults
-            if (calls or chosen.fault.needs not in ("native", "both"))
-            and (not chosen.fault.with_tools or (turn.tools and turn.stream))
+            if (calls or chosen.fault.needs not in ("native", "both")) and _strikes(chosen, turn)
         ]
         if not turn.stream and kind.loses_cut_calls and any(s.cut and s.calls for s in sayings):
             faults += choose("text-lost")
@@ -645,6 +654,8 @@ async def _at_once(
     for piece in pieces:
         if reader.at_eof() or writer.transport.is_closing():
             raise ConnectionResetError
+        if received.killed:
+            break
         writer.write(piece)
         received.sent += 1
         if received.sent % 8 == 0:
@@ -674,10 +685,10 @@ async def _paced(
         if reader.at_eof() or transport.is_closing():
             done.set_result(False)
             return
-        if received.sent < len(pieces):
+        if received.sent < len(pieces) and not received.killed:
             transport.write(pieces[received.sent])
             received.sent += 1
-        if received.sent >= len(pieces):
+        if received.sent >= len(pieces) or received.killed:
             done.set_result(True)
             return
         timer = loop.call_at(start + received.sent * gap, step)
@@ -720,6 +731,12 @@ def _error(kind: Kind, status: int, message: str, code: str) -> _Answer:
 def _refused(refusal: Refusal) -> _Answer:
     body = refusal.body.encode()
     return _Answer(refusal.status, body=body, content_type=refusal.content_type, headers=refusal.headers)
+
+
+def _strikes(chosen: ChosenFault, turn: Turn) -> bool:
+    """Whether a fault concerns a turn at all."""
+    when = chosen.fault.when
+    return when == "always" or (turn.tools and turn.stream if when == "asked" else turn.refused)
 
 
 def _status(value: Mapping[str, Any]) -> int:

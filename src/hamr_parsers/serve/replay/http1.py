@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 __all__ = ["HEAD_LIMIT", "BadRequest", "Request", "framed", "head", "read_request", "reset"]
 
 HEAD_LIMIT = 64 * 1024
+DISCARDED = 64 * 1024 * 1024
 LAST_CHUNK = b"0\r\n\r\n"
 
 
@@ -100,9 +101,12 @@ async def _body(reader: asyncio.StreamReader, headers: dict[str, str], limit: in
     length = headers.get("content-length", "0")
     if not (length.isascii() and length.isdigit()):
         raise BadRequest(400, "the Content-Length is no number")
-    if int(length) > limit:
+    left = int(length)
+    if left > limit:
+        while 0 < left <= DISCARDED:  # a client that is still sending would not look for an answer
+            left -= len(await reader.read(left)) or left
         raise BadRequest(413, "the request's body is too large")
-    return await reader.readexactly(int(length))
+    return await reader.readexactly(left)
 
 
 def head(status: int, headers: Iterable[tuple[str, str]]) -> bytes:

@@ -46,6 +46,7 @@ class Turn:
 
     results: tuple[str, ...] | None  # of the tools, if this is the turn after them
     tools: bool
+    refused: bool  # tools were sent, and `tool_choice` was "none"
     limit: int | None
     choices: int
     usage: bool
@@ -60,14 +61,16 @@ def turn_of(body: Mapping[str, Any]) -> Turn:
         if not isinstance(message, dict) or message.get("role") not in ("tool", "function"):
             break
         results.insert(0, _text(message.get("content")))
-    tools = body.get("tools") or body.get("functions")
+    tools = bool(body.get("tools") or body.get("functions"))
+    refused = tools and "none" in (body.get("tool_choice"), body.get("function_call"))
     limit = body.get("max_completion_tokens", body.get("max_tokens"))
     n = body.get("n")
     options = body.get("stream_options")
     stream = body.get("stream") is True
     return Turn(
         tuple(results) if results else None,
-        bool(tools) and body.get("tool_choice") != "none" and body.get("function_call") != "none",
+        tools and not refused,
+        refused,
         limit if isinstance(limit, int) and limit > 0 else None,
         min(n, 16) if isinstance(n, int) and n > 0 else 1,
         not stream or (isinstance(options, dict) and options.get("include_usage") is True),

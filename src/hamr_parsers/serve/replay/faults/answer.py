@@ -75,6 +75,12 @@ def _role_repeated(chunks: CHUNKS) -> CHUNKS:
     return chunks
 
 
+fault(
+    "null-role",
+    "The role in the first delta is null.",
+    TABLE + "type or role missing",
+    chunks=_on_parts("role")(lambda chunk: chunk.delta.update(role=None)),
+)
 fault("role-repeated", "Every delta has the role.", "Ollama; harmless", chunks=_role_repeated)
 
 # --- content --------------------------------------------------------------------------------------------------
@@ -579,8 +585,24 @@ fault(
     "vLLM with the wrong --tool-call-parser",
     outcome="gone",
     needs="native",
-    with_tools=True,
+    when="asked",
     saying=_destroyed,
+)
+
+
+def _in_words(saying: Saying) -> Saying:
+    saying.pieces[:] = [Say("content", "I have no tools "), Say("content", "for that.")]
+    saying.finish, saying.cut = "stop", False
+    return saying
+
+
+fault(
+    "none-drops-tools",
+    "With tool_choice none the tools are left out of the prompt, and the model answers in words.",
+    "vLLM and others, depending on their flags",
+    outcome="gone",
+    when="refused",
+    saying=_in_words,
 )
 fault(
     "calls-unasked",

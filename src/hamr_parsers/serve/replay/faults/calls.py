@@ -281,6 +281,7 @@ _entry_fault(
     TABLE + "type or role missing",
     lambda entry: entry.pop("type", None),
 )
+_entry_fault("null-type", "The type of a call is null.", TABLE + "type or role missing", _first(type=None))
 _entry_fault(
     "empty-type",
     "Later chunks of a call have an empty type.",

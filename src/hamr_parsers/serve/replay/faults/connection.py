@@ -77,6 +77,12 @@ fault(
     delivery=lambda delivery: replace(delivery, serialised=True),
 )
 fault(
+    "switch-kills",
+    "A request for another model ends the answers that are being sent, in a clean [DONE] without finish_reason.",
+    "Relay, without serialisation",
+    delivery=lambda delivery: replace(delivery, switch_kills=True),
+)
+fault(
     "until-close",
     "The body has no length and is not chunked: it ends with the connection.",
     "HTTP/1.0 servers",

@@ -25,12 +25,14 @@ __all__ = [
     "Outcome",
     "Stage",
     "UnknownFaultError",
+    "When",
     "choose",
     "fault",
 ]
 
 Stage = Literal["saying", "chunks", "response", "frames", "pieces", "delivery"]
 Outcome = Literal["right", "cut", "error", "gone"]
+When = Literal["always", "asked", "refused"]
 Needs = Literal["any", "native", "text", "both", "reasoning"]
 T = TypeVar("T")
 Change = Callable[..., Any]
@@ -53,7 +55,8 @@ class Fault:
         needs: what shows it: parsed calls ("native"), calls left as "text", "both" of them, or some "reasoning".
         number: the default of its number, None if it has none.
         stages: the functions, by stage.
-        with_tools: it strikes only where calls were asked for, streamed.
+        when: "always", only where calls were "asked" for and streamed, or only where tools were sent and `tool_choice`
+            was "none" ("refused").
         unasked: calls are parsed even if no tools were sent.
     """
 
@@ -64,7 +67,7 @@ class Fault:
     needs: Needs
     number: float | None
     stages: Mapping[Stage, Change]
-    with_tools: bool = False
+    when: When = "always"
     unasked: bool = False
 
 
@@ -79,7 +82,7 @@ def fault(
     outcome: Outcome = "right",
     needs: Needs = "any",
     number: float | None = None,
-    with_tools: bool = False,
+    when: When = "always",
     unasked: bool = False,
     saying: Callable[..., Saying] | None = None,
     chunks: Callable[..., list[Chunk]] | None = None,
@@ -100,7 +103,7 @@ def fault(
     if name in FAULTS:
         raise ValueError(f"two faults are called {name!r}")
     stages = {stage: function for stage, function in given.items() if function is not None}
-    FAULTS[name] = Fault(name, text, row, outcome, needs, number, stages, with_tools, unasked)
+    FAULTS[name] = Fault(name, text, row, outcome, needs, number, stages, when, unasked)
 
 
 @dataclass(frozen=True, slots=True)
