@@ -135,10 +135,14 @@ class TestSDK:
     def test_an_error_in_the_stream_is_raised_after_what_came(self, server: Loopback, client: Any) -> None:
         told = Told([("text", "half")], "length", [chunk({"content": "half"}), chunk({}, "length")])
         answer(server, told, UpstreamError("out of memory", "server_error", 500))
-        got = []
-        with pytest.raises(anthropic.APIStatusError) as caught, client.messages.stream(**ASKED) as stream:
-            for text in stream.text_stream:
-                got.append(text)
+        got: list[str] = []
+
+        def read() -> None:
+            with client.messages.stream(**ASKED) as stream:
+                got.extend(stream.text_stream)
+
+        with pytest.raises(anthropic.APIStatusError) as caught:
+            read()
         assert got == ["half"]
         assert caught.value.type == "api_error"
         assert caught.value.api_message == "out of memory"

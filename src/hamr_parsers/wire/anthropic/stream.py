@@ -158,7 +158,7 @@ class MessagesStream:
         return _event("content_block_delta", index=self._index, delta=delta)
 
 
-def _event(name: str, **payload: Any) -> Event:
+def _event(name: str, /, **payload: Any) -> Event:
     return name, {"type": name, **payload}
 
 

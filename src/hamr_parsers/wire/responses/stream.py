@@ -106,6 +106,6 @@ class ResponsesStream:
         for step in steps:
             out += [self._event(name, **payload) for name, payload in self._items.tell(step)]
 
-    def _event(self, name: str, **payload: Any) -> Event:
+    def _event(self, name: str, /, **payload: Any) -> Event:
         self._number += 1
         return name, {"type": name, "sequence_number": self._number, **payload}
