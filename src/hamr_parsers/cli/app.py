@@ -6,13 +6,29 @@ from typing import Annotated
 
 import typer
 
-from . import check, demo, detect, events, matrix, parse, parsers, render, replay, resolve, serve
+from . import (
+    check,
+    config,
+    demo,
+    detect,
+    events,
+    login,
+    matrix,
+    models,
+    parse,
+    parsers,
+    render,
+    replay,
+    resolve,
+    serve,
+)
 
 __all__ = ["app"]
 
 EPILOG = """
 Exit codes: **0** done, **1** a check failed (`check`, `parse --strict`, `render`, `matrix --check`), **2** wrong
-usage or unreadable input.
+usage, configuration or unreadable input; and of a gateway **3** none answers, **4** it refuses the key,
+**5** it has no such model, **6** it answered with an error.
 
 `-` as a file is standard input. Data goes to standard output, remarks to standard error; NO_COLOR is
 honoured.
@@ -46,5 +62,8 @@ def program(
     """Any model's raw output in; content, reasoning and OpenAI tool calls out."""
 
 
-for _module in (demo, parse, events, detect, check, parsers, resolve, render, matrix, replay, serve):
+_MODULES = (
+    demo, parse, events, detect, check, parsers, resolve, render, matrix, login, models, config, replay, serve,
+)  # fmt: skip
+for _module in _MODULES:
     _module.register(app)

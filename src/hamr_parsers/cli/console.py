@@ -48,7 +48,8 @@ def setup_streams() -> None:
 
 def command(function: Callable[P, int | None]) -> Callable[P, None]:
     """Make a function that returns an exit code (None is 0) into a command body: the caller's own mistakes
-    become one line on standard error and exit code 2, and a reader that went away ends it in silence."""
+    become one line on standard error and the error's `exit_code` (2 if it has none), and a reader that went away
+    ends it in silence."""
 
     @functools.wraps(function)
     def body(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -61,7 +62,7 @@ def command(function: Callable[P, int | None]) -> Callable[P, None]:
             code = 0
         except HamrParsersError as error:
             complain(str(error))
-            code = 2
+            code = getattr(error, "exit_code", 2)
         if code:
             raise typer.Exit(code)
 

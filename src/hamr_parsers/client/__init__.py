@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         GatewayStatusError,
         GatewayTimeoutError,
         GatewayUnreachableError,
+        MissingExtraError,
         MissingVariableError,
         NotAGatewayError,
         ProviderError,
@@ -46,6 +47,7 @@ __all__ = [
     "GatewayStatusError",
     "GatewayTimeoutError",
     "GatewayUnreachableError",
+    "MissingExtraError",
     "MissingVariableError",
     "NotAGatewayError",
     "Notice",
@@ -80,6 +82,7 @@ _MODULES = {
     "GatewayStatusError": "errors",
     "GatewayTimeoutError": "errors",
     "GatewayUnreachableError": "errors",
+    "MissingExtraError": "errors",
     "MissingVariableError": "errors",
     "NotAGatewayError": "errors",
     "ProviderError": "errors",
@@ -94,7 +97,14 @@ def __getattr__(name: str) -> Any:
     module = _MODULES.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{module}", __name__), name)
+    try:
+        value = getattr(import_module(f".{module}", __name__), name)
+    except ModuleNotFoundError as error:
+        if error.name != "httpx2":
+            raise
+        from .errors import MissingExtraError
+
+        raise MissingExtraError("client", error.name) from None
     globals()[name] = value
     return value
 

@@ -30,6 +30,7 @@ __all__ = [
     "GatewayStatusError",
     "GatewayTimeoutError",
     "GatewayUnreachableError",
+    "MissingExtraError",
     "MissingVariableError",
     "NotAGatewayError",
     "ProviderError",
@@ -108,6 +109,18 @@ class MissingVariableError(ConfigurationError):
 
 class CommandNotAllowedError(ConfigurationError):
     """A value is a command (`!...`), and running commands out of a file was not allowed."""
+
+
+class MissingExtraError(ClientError, ImportError):
+    """A package that an extra of this one brings is not installed; the message says how to install it."""
+
+    def __init__(self, extra: str, package: str) -> None:
+        self.extra = extra
+        self.package = package
+        super().__init__(f"this needs {package}: pip install 'hamr-parsers[{extra}]'")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (type(self), (self.extra, self.package))
 
 
 class ProviderError(ConfigurationError):

@@ -311,8 +311,10 @@ def _reason(problem: BaseException) -> str:
         if inner is None:
             break
         problem, seen = inner, seen + 1
-    text = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
-    return _short(str(text), 120)
+    text = str(getattr(problem, "strerror", None) or problem or type(problem).__name__)
+    if text.startswith(("Connect call failed", "Multiple exceptions")):  # asyncio's words for it
+        text = "connection refused"
+    return _short(text or type(problem).__name__, 120)
 
 
 def _short(text: str, most: int = _SHOWN) -> str:
