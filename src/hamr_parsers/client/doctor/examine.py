@@ -328,31 +328,31 @@ class Examination:
         if answer.error is not None:
             yield _failed("reasoning", answer.error)
             return
-        fields = dict.fromkeys(name for a in self.answers.values() for name in a.raw.reasoning_fields)
-        leaked = [a for a in self.answers.values() if sanitized(a)]
-        left = [a for a in self.answers.values() if still_leaks(a)]
+        check = self.reasoned()
+        self.shape(check, answer)
+        yield check
+
+    def reasoned(self) -> Check:
+        """What became of the reasoning of all answers."""
+        answers = self.answers.values()
+        fields = dict.fromkeys(name for answer in answers for name in answer.raw.reasoning_fields)
+        leaked = [answer for answer in answers if sanitized(answer)]
+        left = [answer for answer in answers if still_leaks(answer)]
+        family = family_of(self.examined.id, None)
+        check = Check("reasoning", "gateway", "passed", f"reasoning comes in {' and '.join(fields)}")
         if left:
-            family = family_of(self.examined.id, None)
-            markers = ", ".join(dict.fromkeys(m for a in left for m in still_leaks(a)))
-            yield Check(
-                "reasoning", "gateway", "failed", f"markup of the model stays in the content: {markers}",
-                [_text(left[0].read)], parser_lines(family, self.examined.parser), ["markup-left"],
-            )  # fmt: skip
+            marks = ", ".join(dict.fromkeys(mark for answer in left for mark in still_leaks(answer)))
+            check.mark, check.summary = "failed", f"markup of the model stays in the content: {marks}"
+            check.details, check.codes = [_text(left[0].read)], ["markup-left"]
+            check.cures = parser_lines(family, self.examined.parser)
         elif leaked:
-            flags = [
-                line
-                for line in server_lines(family_of(self.examined.id, None), self.identity)
-                if "reason" in line
-            ]
-            yield Check(
-                "reasoning", "gateway", "warning", "reasoning comes inside the content; it is taken out here",
-                [_text(leaked[0].raw)], ["for other clients: the proxy (`hamr-parse serve`), or the server:", *flags],
-                ["reasoning-in-content"],
-            )  # fmt: skip
-        elif fields:
-            yield Check("reasoning", "gateway", "passed", f"reasoning comes in {' and '.join(fields)}")
-        else:
-            yield Check("reasoning", "gateway", "skipped", "the model did not reason, so nothing is known")
+            flags = [line for line in server_lines(family, self.identity) if "reason" in line]
+            check.mark, check.summary = "warning", "reasoning comes inside the content; it is taken out here"
+            check.details, check.codes = [_text(leaked[0].raw)], ["reasoning-in-content"]
+            check.cures = ["for other clients: the proxy, `hamr-parse serve --upstream URL`", *flags]
+        elif not fields:
+            check.mark, check.summary = "skipped", "the model did not reason, so nothing is known"
+        return check
 
     # -- what all of them share ----------------------------------------------------------------------------------------
 

@@ -207,12 +207,10 @@ class _Judge:
             self.tell("index-from-1", key)
         at.last = key
         call = at.calls.get(key)
-        if call is not None and name is not None and _whole(call) and call.parts:
-            known_id = ident is not None and ident == call.id
-            if not known_id and (ident is not None or call.id is None or name != call.name):
-                self.tell("shared-index", entry)
-                at.done.append(call)
-                call = None
+        if call is not None and name is not None and self.another(call, ident, name):
+            self.tell("shared-index", entry)
+            at.done.append(call)
+            call = None
         if call is None:
             call = at.calls[key] = _Call()
             self.begin(at, call, entry, ident, name)
@@ -220,6 +218,14 @@ class _Judge:
             self.go_on(call, entry, ident, name)
         self.arguments(call, function)
         call.parts += 1
+
+    def another(self, call: _Call, ident: str | None, name: str) -> bool:
+        """Whether an entry that has a name begins a call of its own under the index of `call`."""
+        if not call.arguments:
+            return ident is not None and call.id is not None and ident != call.id
+        if not _whole(call) or (ident is not None and ident == call.id):
+            return False
+        return ident is not None or call.id is None or name != call.name
 
     def begin(
         self, at: _Choice, call: _Call, entry: Mapping[str, Any], ident: str | None, name: str | None
