@@ -325,6 +325,21 @@ class TestAnswer:
         (item,) = from_completion(told.completion(), asked, reasoning="text")["output"]
         assert item["content"] == [{"type": "reasoning_text", "text": "hm"}]
 
+    def test_reasoning_survives_in_a_client_that_keeps_only_what_is_encrypted(self) -> None:
+        told = Told([("reasoning", "hm, é")], "stop", [])
+        asked = ASKED | {"include": ["reasoning.encrypted_content"]}
+        (item,) = from_completion(told.completion(), asked)["output"]
+        kept = {
+            "type": "reasoning",
+            "id": item["id"],
+            "summary": [],
+            "encrypted_content": item["encrypted_content"],
+        }
+        assert to_chat({"input": [kept]}).body["messages"][0]["reasoning_content"] == "hm, é"
+        for foreign in ("gAAAAABo", "hamr-parsers:*", None):
+            out = to_chat({"input": [kept | {"encrypted_content": foreign}]}).body["messages"]
+            assert out == [{"role": "user", "content": ""}]
+
     def test_a_custom_tool_is_called_with_its_text(self) -> None:
         request = ASKED | {"tools": [PATCH]}
         arguments = json.dumps({"input": '*** Begin "Patch"\n'})

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -51,10 +52,14 @@ class Block:
     def arguments(self) -> dict[str, Any] | None:
         """A call's arguments, or None if they are no JSON object."""
         try:
-            value = json.loads(self.text)
+            value = json.loads(self.text, parse_constant=_refuse)
         except (ValueError, RecursionError):
             return None
         return value if isinstance(value, dict) else None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 class Step(NamedTuple):
@@ -72,7 +77,8 @@ class Blocks:
     def __init__(self) -> None:
         self.all: list[Block] = []
         self._open: Block | None = None
-        self._waiting: list[tuple[Block, list[Piece]]] = []
+        self._waiting: deque[tuple[Block, list[Piece]]] = deque()
+        self._waiting_calls: dict[int, list[Piece]] = {}
         self._scan = _Arguments()
         self._closed_calls: set[int] = set()
 
@@ -102,14 +108,18 @@ class Blocks:
         return steps
 
     def _wait(self, piece: Piece) -> None:
-        for block, pieces in reversed(self._waiting):
-            if _belongs(piece, block):
-                pieces.append(piece)
-                return
-            if piece.call is None:
-                break  # text only goes on where it is the last
-        block = Block(piece.kind, piece.call, piece.id or "", piece.name or "")
-        self._waiting.append((block, [piece]))
+        if piece.call is not None:
+            pieces = self._waiting_calls.get(piece.call)
+        else:  # text only goes on where it is the last
+            last = self._waiting[-1] if self._waiting else None
+            pieces = last[1] if last is not None and _belongs(piece, last[0]) else None
+        if pieces is not None:
+            pieces.append(piece)
+            return
+        pieces = [piece]
+        self._waiting.append((Block(piece.kind, piece.call, piece.id or "", piece.name or ""), pieces))
+        if piece.call is not None:
+            self._waiting_calls[piece.call] = pieces
 
     def _go_on(self, steps: list[Step]) -> None:
         """Close what is over and begin what waits, until a call is open that is not over."""
@@ -121,7 +131,9 @@ class Blocks:
             self._begin(steps)
 
     def _begin(self, steps: list[Step]) -> None:
-        block, pieces = self._waiting.pop(0)
+        block, pieces = self._waiting.popleft()
+        if block.call is not None:
+            del self._waiting_calls[block.call]
         self._open, self._scan = block, _Arguments()
         self.all.append(block)
         steps.append(Step("open", block))

@@ -76,7 +76,8 @@ class Reader:
             for text in (delta.get("content"), delta.get("refusal")):
                 if isinstance(text, str) and text:
                     yield Piece("text", text, logprobs=_logprobs(choice))
-            for call in delta.get("tool_calls") or ():
+            calls = delta.get("tool_calls")
+            for call in calls if isinstance(calls, list) else ():
                 if isinstance(call, Mapping) and type(call.get("index")) is int:
                     yield _call(call)
         finish, stop = choice.get("finish_reason"), choice.get("stop_reason")
@@ -89,8 +90,11 @@ class Reader:
 def _call(call: Mapping[str, Any]) -> Piece:
     function = call.get("function")
     values = function if isinstance(function, Mapping) else {}
-    name, arguments = values.get("name"), values.get("arguments")
-    return Piece("call", arguments or "", call["index"], call.get("id") or None, name or None)
+    id, name, arguments = (
+        value if isinstance(value, str) and value else None
+        for value in (call.get("id"), values.get("name"), values.get("arguments"))
+    )
+    return Piece("call", arguments or "", call["index"], id, name)
 
 
 def _logprobs(choice: Mapping[str, Any]) -> list[Any] | None:

@@ -6,6 +6,7 @@ it: clients such as Codex read only the last.
 - Text: a `message` of one `output_text` part.
 - Reasoning: a `reasoning` item; its text is `content` (`reasoning_text`), as vLLM and llama.cpp tell it, or, for a
   client that asked for a summary and shows nothing else, its `summary`.
+  Clients that keep nothing else of it between turns, and ask for it, get it packed as its `encrypted_content`, too.
 - A call: a `function_call`. One that was cut has the status `incomplete`, and arguments that are no JSON.
 - A call of a custom tool: a `custom_tool_call`, told when it is whole, since its input is inside JSON. One that was
   cut is told as the `function_call` that it was: a custom call has no status, and half a patch must not be applied.
@@ -18,12 +19,12 @@ from typing import Any
 
 from ..adapter.blocks import Block, Step
 from ..adapter.ids import new_id
+from .packing import pack
 from .tools import ToolNames, custom_input
 
 __all__ = ["Items"]
 
 Told = tuple[str, dict[str, Any]]
-_PREFIX = {"text": "msg", "reasoning": "rs", "call": "fc"}
 
 
 class Items:
@@ -32,12 +33,14 @@ class Items:
     Args:
         names: the request's tools.
         summary: whether reasoning is told as a summary.
+        packed: whether reasoning has `encrypted_content`.
     """
 
-    def __init__(self, names: ToolNames, summary: bool) -> None:
+    def __init__(self, names: ToolNames, summary: bool, packed: bool) -> None:
         self.output: list[dict[str, Any]] = []
         self._names = names
         self._summary = summary
+        self._packed = packed
         self._id = ""
 
     def tell(self, step: Step) -> Iterator[Told]:
@@ -104,7 +107,7 @@ class Items:
             part = {"type": "reasoning_text", "text": block.text}
             yield self._inside("reasoning_text.done", content_index=0, text=block.text)
             yield self._inside("content_part.done", content_index=0, part=part)
-            yield self._done(block, content=[part])
+            yield self._done(block, content=[part], **self._pack(block))
 
     def _summed(self, step: Step) -> Iterator[Told]:
         block = step.block
@@ -118,7 +121,10 @@ class Items:
             part = {"type": "summary_text", "text": block.text}
             yield self._inside("reasoning_summary_text.done", summary_index=0, text=block.text)
             yield self._inside("reasoning_summary_part.done", summary_index=0, part=part)
-            yield self._done(block, summary=[part])
+            yield self._done(block, summary=[part], **self._pack(block))
+
+    def _pack(self, block: Block) -> dict[str, str]:
+        return {"encrypted_content": pack(block.text)} if self._packed else {}
 
     def _call(self, step: Step) -> Iterator[Told]:
         block = step.block

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..adapter.errors import BadRequestError, expect
 from ..adapter.history import ChatRequest, History, ReasoningField, read_object, thinking_fields, words
+from .packing import unpack
 from .tools import chat_name, custom_arguments, read_tool_choice, read_tools, tool_lists
 
 __all__ = ["to_chat"]
@@ -156,7 +157,9 @@ def _item(item: Mapping[str, Any], field: str, history: History, remarks: list[s
     elif kind == "additional_tools":
         pass  # they are among the tools
     elif kind == "item_reference":
-        raise BadRequestError(field, "no items are kept here; send the item itself (`store: false`)")
+        raise BadRequestError(
+            field, "no items are kept here; have the client send them whole (`store: false`)"
+        )
     elif isinstance(kind, str) and kind:
         known = "belongs to a tool of OpenAI's servers" if kind in _SERVER_ITEMS else "is unknown here"
         remarks.append(f"{field}: {kind} {known}; left out")
@@ -185,7 +188,7 @@ def _message(item: Mapping[str, Any], field: str, history: History) -> None:
 
 
 def _thought(item: Mapping[str, Any], history: History) -> None:
-    """The reasoning's text, or else its summary; what is encrypted is OpenAI's own, and nobody else reads it."""
+    """The reasoning's text, or else its summary, or what was packed; what OpenAI encrypted nobody else can read."""
     for key in ("content", "summary"):
         parts = item.get(key)
         texts = [
@@ -196,6 +199,7 @@ def _thought(item: Mapping[str, Any], history: History) -> None:
         if any(texts):
             history.reasoning("\n".join(texts))
             return
+    history.reasoning(unpack(item.get("encrypted_content")))
 
 
 def _parts(content: object, field: str) -> list[dict[str, Any]]:

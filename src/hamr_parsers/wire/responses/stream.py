@@ -38,7 +38,12 @@ class ResponsesStream:
         self._request = request
         asked = request.get("reasoning")
         wanted = isinstance(asked, Mapping) and asked.get("summary") not in (None, "none")
-        self._items = Items(ToolNames(request), reasoning == "summary" or (reasoning == "auto" and wanted))
+        include = request.get("include")
+        self._items = Items(
+            ToolNames(request),
+            summary=reasoning == "summary" or (reasoning == "auto" and wanted),
+            packed=isinstance(include, list) and "reasoning.encrypted_content" in include,
+        )
         self._reader = Reader()
         self._blocks = Blocks()
         self._number = -1
