@@ -56,7 +56,7 @@ class Reading:
         content = delta.get("content")
         if isinstance(content, str):
             # cumulative partials: each begins with all that came before
-            repeats = len(self.content) >= 8 and len(content) > len(self.content)
+            repeats = len(self.content) >= 4 and len(content) > len(self.content)
             self.content = content if repeats and content.startswith(self.content) else self.content + content
         told = ""
         for name in _REASONING:

@@ -169,8 +169,8 @@ def _endpoint(checks: Iterable[Check], examination: Examination) -> Verdict:
         )
     if len(marks) < 3 or "skipped" in marks.values():
         return "not tested"
-    others = [check for check in checks if check.group == "gateway" and check.id in examination.answers]
-    if "warning" in marks.values() or any(check.mark == "failed" for check in others):
+    failed = any(check.group == "gateway" and check.mark == "failed" for check in checks)
+    if failed or "warning" in marks.values():
         return "partial"
     deviates = any(o.breaks for answer in examination.answers.values() for o in answer.oddities)
     return "partial" if deviates else "pass"

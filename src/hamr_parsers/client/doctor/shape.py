@@ -182,13 +182,13 @@ class _Judge:
             self.tell("content-parts", text)
         if not isinstance(text, str) or not text:
             return
-        if len(at.content) >= 8 and len(text) > len(at.content) and text.startswith(at.content):
-            at.repeats += 1
+        # every piece so far began with the one before it: nobody writes like that by chance
+        if at.repeats >= 0:
+            longer = len(text) > len(at.content) and text.startswith(at.content)
+            at.repeats = at.repeats + 1 if longer else -1
             at.content = text
-            if at.repeats >= 2:
+            if at.repeats >= 4 and len(text) >= 8:
                 self.tell("cumulative-content")
-            return
-        at.content += text
 
     def entry(self, at: _Choice, entry: Mapping[str, Any], position: int) -> None:
         raw = entry.get("function")
