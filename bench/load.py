@@ -108,7 +108,9 @@ async def keep_streaming(
         into.append(stream)
         done: asyncio.Future[None] = loop.create_future()
         try:
-            await loop.create_connection(lambda s=stream, d=done: Client(s, options.rate, d), "127.0.0.1", port)
+            await loop.create_connection(
+                lambda s=stream, d=done: Client(s, options.rate, d), "127.0.0.1", port
+            )
         except OSError:
             continue
         await done
@@ -206,7 +208,10 @@ class Tally:
         self.words += len(expected_words)
         self.lost += len(set(expected_words) - set(got_words))
         self.strange += len(set(got_words) - set(expected_words))
-        right = (got.content.rstrip(), got.arguments) == (content.rstrip(), arguments) and got.finish == finish
+        right = (got.content.rstrip(), got.arguments) == (
+            content.rstrip(),
+            arguments,
+        ) and got.finish == finish
         if not right or (got.name != ("" if dropped else "write_file")) or got.error != dropped:
             self.wrong.append(
                 f"{stream.name} ({stream.fault}): finish {got.finish}, error {got.error}, name {got.name!r}, "
@@ -300,7 +305,9 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=20, help="chunks a second in each stream")
     parser.add_argument("--words", type=int, default=60, help="of content, at most, and again in the call")
     parser.add_argument("--faults", type=float, default=0.5, help="share of streams with a fault")
-    parser.add_argument("--proxy", nargs="+", metavar="ARG", help="another proxy: arguments of Python, {port} and {upstream}")
+    parser.add_argument(
+        "--proxy", nargs="+", metavar="ARG", help="another proxy: arguments of Python, {port} and {upstream}"
+    )
     options = parser.parse_args()
     import socket
 
@@ -312,7 +319,16 @@ def main() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = options.proxy or ["-m", "hamr_parsers", "serve", "--upstream", "http://127.0.0.1:{upstream}/v1", "--port", "{port}", "-q"]
+    command = options.proxy or [
+        "-m",
+        "hamr_parsers",
+        "serve",
+        "--upstream",
+        "http://127.0.0.1:{upstream}/v1",
+        "--port",
+        "{port}",
+        "-q",
+    ]
     proxy = start([part.format(port=port, upstream=upstream) for part in command])
     try:
         for _ in range(200):

@@ -104,11 +104,13 @@ def answer(stream: str, words: int, fault: str | None) -> Iterator[Piece]:
         function = {"name": "write_file"}
         yield call({**index, **ident, "type": "function", "function": {**function, "arguments": ""}})
         sofar = ""
-        for piece in pieces:
+        for n, piece in enumerate(pieces):
             sofar += piece
             later = {"arguments": sofar if fault == "cumulative-arguments" else piece}
             if fault == "name-repeated":
                 yield call({**index, **ident, "function": {**function, **later}})
+            elif fault == "no-finish" and n == len(pieces) - 1:
+                yield {**call({**index, "function": later}), "last": True}
             else:
                 yield call({**index, "function": later})
         if fault == "null-delta":
@@ -116,7 +118,10 @@ def answer(stream: str, words: int, fault: str | None) -> Iterator[Piece]:
         elif fault != "no-finish":
             yield choice({}, "tool_calls")
     if fault == "usage-with-choices":
-        yield {**choice({}), "usage": {"prompt_tokens": 1, "completion_tokens": words, "total_tokens": 1 + words}}
+        yield {
+            **choice({}),
+            "usage": {"prompt_tokens": 1, "completion_tokens": words, "total_tokens": 1 + words},
+        }
     if fault != "no-done":
         yield b"data: [DONE]\n\n"
 
@@ -155,7 +160,9 @@ class Gateway(asyncio.Protocol):
         self.pieces = answer(self.stream, request["words"], self.fault)
         self.pause = 1 / request["rate"]
         self.end = "\r\n\r\n" if self.fault == "crlf" else "\n\n"
-        head = '{"id": "chatcmpl-%s", "object": "chat.completion.chunk", "created": 1, "model": "%s", "sent": '
+        head = (
+            '{"id": "chatcmpl-%s", "object": "chat.completion.chunk", "created": 1, "model": "%s", "sent": '
+        )
         self.head = head % (self.stream, MODEL)
         self.transport.write(
             b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -164,17 +171,32 @@ class Gateway(asyncio.Protocol):
         self.timer = self.loop.call_at(self.due, self.tick)
 
     def tick(self) -> None:
+        """The next piece; what ends the answer comes all at once, as servers send it."""
         piece = next(self.pieces, b"")
+        self.send(piece)
+        if isinstance(piece, dict) and (piece["finish_reason"] or piece.get("last")):
+            for rest in self.pieces:
+                self.send(rest)
+            self.send(b"")
+            piece = b""
+        if piece is None or piece == b"":
+            self.timer = None
+            return
+        self.due += self.pause
+        self.timer = self.loop.call_at(self.due, self.tick)
+
+    def send(self, piece: Piece) -> None:
         if piece is None:
             self.transport.abort()
             return
         if piece == b"":
             self.transport.write(b"0\r\n\r\n")
-            self.timer = None
             return
         if isinstance(piece, dict):
-            usage = piece.pop("usage", None)
-            rest = json.dumps(piece, ensure_ascii=False)
+            usage = piece.get("usage")
+            rest = json.dumps(
+                {k: v for k, v in piece.items() if k not in ("usage", "last")}, ensure_ascii=False
+            )
             more = f', "usage": {json.dumps(usage)}' if usage else ""
             text = f'data: {self.head}{time.monotonic_ns()}, "choices": [{rest}]{more}}}{self.end}'
             data = text.encode()
@@ -186,8 +208,6 @@ class Gateway(asyncio.Protocol):
             self.loop.call_soon(self.write, data[at:])
         else:
             self.write(data)
-        self.due += self.pause
-        self.timer = self.loop.call_at(self.due, self.tick)
 
     def write(self, data: bytes) -> None:
         self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))

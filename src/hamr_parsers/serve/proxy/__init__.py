@@ -15,7 +15,7 @@ upstream. One process, one thread: the figures of bench/load.py are of one core'
 from __future__ import annotations
 
 from .app import Proxy
-from .server import bind, is_local, serve
+from .server import bind, is_local, running, serve
 from .settings import Limits, ProxySettings, ServeError, Target, Timeouts
 
 __all__ = [
@@ -27,5 +27,6 @@ __all__ = [
     "Timeouts",
     "bind",
     "is_local",
+    "running",
     "serve",
 ]

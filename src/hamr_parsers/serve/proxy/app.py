@@ -1,11 +1,11 @@
 """The proxy as an ASGI application.
 
-    POST /v1/chat/completions   mended (normalized.py)
-    POST /v1/responses          the same, in the Responses protocol
-    POST /v1/messages           the same, in Anthropic's
-    GET  /healthz               its own health; with ?upstream=1 the upstream's too
-    GET  /metrics               for Prometheus (metrics.py)
-    everything else             passed on untouched (passing.py)
+POST /v1/chat/completions   mended (normalized.py)
+POST /v1/responses          the same, in the Responses protocol
+POST /v1/messages           the same, in Anthropic's
+GET  /healthz               its own health; with ?upstream=1 the upstream's too
+GET  /metrics               for Prometheus (metrics.py)
+everything else             passed on untouched (passing.py)
 """
 
 from __future__ import annotations
@@ -124,7 +124,9 @@ class Proxy:
         got = await self.upstream.send("GET", self.settings.target.url("/v1/models"), headers, None)
         try:
             if got.status != 200:
-                raise Failure("status", 502, f"the upstream {self.upstream.shown} answers /models with {got.status}")
+                raise Failure(
+                    "status", 502, f"the upstream {self.upstream.shown} answers /models with {got.status}"
+                )
             data = await got.read(self.settings.limits.response)
             try:
                 json.loads(data)

@@ -103,8 +103,8 @@ class Capture:
 def _write(capture: Capture, answer: Path, request: Path, old: list[Path]) -> None:
     for path in old:
         path.unlink(missing_ok=True)
-    _file(request, capture.redactor.json(capture.request))
-    _file(answer, capture.redactor.bytes(b"".join(capture.parts)))
+    _file(request, capture.redactor.clean_json(capture.request))
+    _file(answer, capture.redactor.clean(b"".join(capture.parts)))
 
 
 def _file(path: Path, data: bytes) -> None:

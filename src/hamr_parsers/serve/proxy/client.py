@@ -47,7 +47,9 @@ async def read_json(scope: Scope, receive: Receive, limit: int) -> tuple[bytes, 
     """
     coding = header(scope["headers"], b"content-encoding")
     if coding is not None and coding.lower() != b"identity":
-        raise Failure("request", 415, "the request's body is compressed; send it as it is, without Content-Encoding")
+        raise Failure(
+            "request", 415, "the request's body is compressed; send it as it is, without Content-Encoding"
+        )
     declared = header(scope["headers"], b"content-length") or b"0"
     parts: list[bytes] = []
     size = int(declared) if declared.isdigit() else 0
@@ -59,7 +61,9 @@ async def read_json(scope: Scope, receive: Receive, limit: int) -> tuple[bytes, 
                 break
             parts.append(piece)
     if size > limit:
-        raise Failure("too_large", 413, f"the request is larger than {limit} bytes; --max-request allows more")
+        raise Failure(
+            "too_large", 413, f"the request is larger than {limit} bytes; --max-request allows more"
+        )
     raw = b"".join(parts)
     try:
         value = json.loads(raw)
@@ -71,7 +75,10 @@ async def read_json(scope: Scope, receive: Receive, limit: int) -> tuple[bytes, 
 
 
 async def attend(
-    receive: Receive, work: Coroutine[Any, Any, None], over: Callable[[], bool], running: set[asyncio.Task[None]]
+    receive: Receive,
+    work: Coroutine[Any, Any, None],
+    over: Callable[[], bool],
+    running: set[asyncio.Task[None]],
 ) -> bool:
     """Do the work as long as the client is there; return whether it stayed.
 

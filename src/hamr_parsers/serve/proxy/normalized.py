@@ -14,11 +14,20 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
 from ...errors import HamrParsersError
-from ...wire import Report, UpstreamError, encode_event, error_in
+from ...wire import (
+    Report,
+    SSEDecoder,
+    UpstreamError,
+    encode_event,
+    error_in,
+    gather,
+    normalize_completion,
+)
 from .capture import Capture
 from .client import Receive, Scope, attend, read_json
 from .delivery import SSE_HEADERS, Delivery, Send
@@ -35,6 +44,8 @@ __all__ = ["answer"]
 
 JSON_HEADERS: Raw = [(b"content-type", b"application/json")]
 _ERROR = 1 << 20  # bytes of an error that are read
+_ENDED = "the proxy was ended before the answer was over"
+_EVENTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
 _TAIL = 0.1  # seconds that an upstream has to end its response after `[DONE]`, to keep the connection
 
 log = logging.getLogger("hamr_parsers.serve")
@@ -60,7 +71,9 @@ async def answer(proxy: Proxy, kind: type[Surface], scope: Scope, receive: Recei
         await refuse(delivery, kind, error)
     if not stayed:
         proxy.metrics.gone.inc()
-    proxy.metrics.requests.labels(kind.name, f"{delivery.status // 100}xx" if delivery.status else "none").inc()
+    proxy.metrics.requests.labels(
+        kind.name, f"{delivery.status // 100}xx" if delivery.status else "none"
+    ).inc()
     if report is not None:
         proxy.metrics.took(report)
     if log.isEnabledFor(logging.INFO):
@@ -110,19 +123,19 @@ class _Exchange:
                 got = await self._proxy.upstream.send("POST", self._url, self._headers, self._content)
                 if got.status != 200:
                     await self._failed(got)
-                elif surface.streams and got.content_type in ("text/event-stream", ""):
-                    streamed = True
-                    await self._stream(got)
                 else:
-                    await self._whole(got)
+                    first, streamed = await _is_stream(got)
+                    if streamed and surface.streams:
+                        await self._stream(got, first)
+                    else:
+                        await self._whole(got, first, streamed)
             except Failure as failure:
                 self._proxy.metrics.upstream_errors.labels(failure.kind).inc()
                 await self._end(failure)
             except asyncio.CancelledError:
                 if not self._proxy.closing:
                     raise
-                failure = Failure("cut", 503, "the proxy was ended before the answer was over")
-                await self._end(failure)
+                await self._end(Failure("cut", 503, _ENDED))
         finally:
             delivery.release()
             if got is not None:
@@ -140,16 +153,18 @@ class _Exchange:
 
     # -- a stream ----------------------------------------------------------------------------------------------
 
-    async def _stream(self, got: Answer) -> None:
+    async def _stream(self, got: Answer, first: bytes) -> None:
         delivery, metrics, capture = self._delivery, self._proxy.metrics, self._capture
         streamer = self._surface.streamer()
         self.report = streamer.report
         feed, write, observe, clock = streamer.feed, delivery.write, metrics.added.observe, time.perf_counter
         await delivery.start(200, [*SSE_HEADERS, *from_upstream(got.headers, read_here=True)])
+        pieces = got.pieces()
         broken: UpstreamError | None = None
         metrics.active.inc()
         try:
-            async for piece in got.pieces():
+            piece = first
+            while True:
                 began = clock()
                 if capture is not None:
                     capture.add(piece)
@@ -159,13 +174,16 @@ class _Exchange:
                     await write(out)
                 if streamer.closed:
                     break
+                piece = await anext(pieces, b"")
+                if not piece:
+                    break
         except Failure as failure:
             metrics.upstream_errors.labels(failure.kind).inc()
             broken = failure.as_upstream_error()
         except asyncio.CancelledError:
             if not self._proxy.closing:
                 raise
-            broken = UpstreamError("the proxy was ended before the answer was over", "cut", 503)
+            broken = UpstreamError(_ENDED, "cut", 503)
         finally:
             metrics.active.dec()
         if streamer.error is not None:
@@ -174,13 +192,15 @@ class _Exchange:
         if streamer.error is None and broken is None:
             await _tail(got)
 
-    async def _whole(self, got: Answer) -> None:
-        """A whole answer; a client that asked for a stream gets it as one."""
+    async def _whole(self, got: Answer, first: bytes, streamed: bool) -> None:
+        """An answer that is given whole, or came so; a client that asked for a stream gets it as one."""
         surface, delivery = self._surface, self._delivery
-        data = await self._read(got)
-        payload = _object(data)
+        data = await got.read(self._proxy.settings.limits.response, first)
+        if self._capture is not None:
+            self._capture.add(data)
+        payload = {} if streamed else _object(data)
         if payload is None:
-            raise Failure("not_json", 502, _no_json(self._proxy.upstream.shown, got, data))
+            raise Failure("not_json", 502, self._proxy.upstream.refused(got, data))
         error = error_in(payload)
         if error is not None and not payload.get("choices"):
             await self._told(error, 502)
@@ -191,31 +211,42 @@ class _Exchange:
             await delivery.start(200, [*SSE_HEADERS, *from_upstream(got.headers, read_here=True)])
             await delivery.end(streamer.feed(encode_event(payload)) + streamer.close())
             return
-        made, self.report = surface.whole(payload)
+        if streamed:
+            completion = self._gathered(data)
+            if isinstance(completion, UpstreamError):
+                await self._told(completion, 502)
+                return
+        else:
+            completion, self.report = normalize_completion(payload, surface.exchange)
         headers = [*JSON_HEADERS, *from_upstream(got.headers, read_here=True)]
+        made = surface.whole(completion)
         await delivery.respond(200, headers, json.dumps(made, ensure_ascii=False).encode("utf-8", "replace"))
 
-    async def _read(self, got: Answer) -> bytes:
-        data = await got.read(self._proxy.settings.limits.response)
-        if self._capture is not None:
-            self._capture.add(data)
-        return data
+    def _gathered(self, data: bytes) -> dict[str, Any] | UpstreamError:
+        """A stream that came although a whole answer was asked for."""
+        chat = self._surface.exchange.normalizer()
+        self.report = chat.report
+        decoder = SSEDecoder()
+        chunks: list[dict[str, Any]] = []
+        for event in decoder.feed(data) + decoder.close():
+            if isinstance(event.value, dict):
+                chunks += chat.feed(event.value, event.event)
+        return chat.error or gather([*chunks, *chat.close()])
 
     # -- an error of the upstream ------------------------------------------------------------------------------
 
     async def _failed(self, got: Answer) -> None:
         """Another status than 200."""
-        shown = self._proxy.upstream.shown
         self._proxy.metrics.upstream_errors.labels("status").inc()
-        if got.status < 400:
-            place = dict((name.lower(), value) for name, value in got.headers).get(b"location", b"")
-            where = f" to {place.decode('latin-1').partition('?')[0]}" if place else ""
-            raise Failure("status", 502, f"the upstream {shown} answers with {got.status}{where}; is the URL right?")
         data = await got.read(_ERROR)
+        if got.status < 400:
+            raise Failure("status", 502, self._proxy.upstream.refused(got, data))
         payload = _object(data)
         error = error_in(payload) if payload is not None else None
         if payload is None:
-            error = UpstreamError(_no_json(shown, got, data), f"upstream_{got.status}", got.status)
+            error = UpstreamError(
+                self._proxy.upstream.refused(got, data), f"upstream_{got.status}", got.status
+            )
         if self._surface.name == "chat" and not self._delivery.started and payload is not None:
             headers = [*JSON_HEADERS, *from_upstream(got.headers, read_here=True)]
             await self._delivery.respond(got.status, headers, data)
@@ -263,19 +294,12 @@ def _object(data: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _no_json(shown: str, got: Answer, data: bytes) -> str:
-    head = data[:2000].lstrip().lower()
-    status = "" if got.status == 200 else f" {got.status}"
-    if head.startswith((b"<!doctype", b"<html")) or got.content_type == "text/html":
-        title = data[:20000].decode("utf-8", "replace").partition("<title>")[2].partition("</title>")[0]
-        named = f" titled {' '.join(title.split())[:80]!r}" if title.strip() else ""
-        hint = "is it the right port and path, and is there a login page before it?"
-        if got.status in (401, 403):
-            hint = "does it want headers of its own (Cloudflare Access: CF-Access-Client-Id and CF-Access-Client-Secret)?"
-        return f"the upstream {shown} answered{status} with an HTML page{named} instead of JSON; {hint}"
-    said = " ".join(data[:300].decode("utf-8", "replace").split())
-    what = f"{said!r}" if said else "an empty body"
-    return f"the upstream {shown} answered{status} with {what} instead of JSON; is it an OpenAI-compatible server?"
+async def _is_stream(got: Answer) -> tuple[bytes, bool]:
+    """The first piece of the body, and whether it is an event stream: some servers give it another type."""
+    if got.content_type in ("application/json", "text/event-stream"):
+        return b"", got.content_type == "text/event-stream"
+    first = await got.first()
+    return first, _EVENTS.match(first) is not None
 
 
 def _line(
@@ -287,7 +311,9 @@ def _line(
     if report is not None:
         text = sum(source == "text" for _, source in report.calls)
         if report.calls:
-            parts.append(f"{len(report.calls)} calls" + (f" ({text} from text, {report.parser})" if text else ""))
+            parts.append(
+                f"{len(report.calls)} calls" + (f" ({text} from text, {report.parser})" if text else "")
+            )
         if report.repairs:
             parts.append("wire: " + ", ".join(f"{code} {n}" for code, n in sorted(report.repairs.items())))
         if report.mends:

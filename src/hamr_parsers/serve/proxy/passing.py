@@ -78,5 +78,9 @@ async def pass_on(proxy: Proxy, scope: Scope, receive: Receive, send: Send) -> N
         stayed = await attend(after, work(), lambda: delivery.finished, proxy.running)
     if not stayed:
         proxy.metrics.gone.inc()
-    proxy.metrics.requests.labels("passed", f"{delivery.status // 100}xx" if delivery.status else "none").inc()
-    log.info("%s %s %s in %.1f s", scope["method"], path[:200], delivery.status or "-", time.monotonic() - began)
+    proxy.metrics.requests.labels(
+        "passed", f"{delivery.status // 100}xx" if delivery.status else "none"
+    ).inc()
+    log.info(
+        "%s %s %s in %.1f s", scope["method"], path[:200], delivery.status or "-", time.monotonic() - began
+    )

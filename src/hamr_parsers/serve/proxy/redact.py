@@ -60,16 +60,16 @@ class Redactor:
         secrets = sorted((v for v in found | spelled if len(v) >= _SHORTEST), key=len, reverse=True)
         self._known = re.compile(b"|".join(map(re.escape, secrets))) if secrets else None
 
-    def bytes(self, data: bytes) -> bytes:
+    def clean(self, data: bytes) -> bytes:
         """Data without secrets."""
         if self._known is not None:
             data = self._known.sub(REMOVED.encode(), data)
         return _SHAPES.sub(_shape, data)
 
-    def json(self, value: Any) -> bytes:
+    def clean_json(self, value: Any) -> bytes:
         """A JSON value without secrets, as text for a file."""
         text = json.dumps(_members(value, 0), ensure_ascii=False, indent=1)
-        return self.bytes(text.encode("utf-8", "replace"))
+        return self.clean(text.encode("utf-8", "replace"))
 
 
 def _shape(match: re.Match[bytes]) -> bytes:

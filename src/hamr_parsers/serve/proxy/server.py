@@ -1,23 +1,27 @@
 """The proxy as a process: its socket, its signals, its end.
 
 Theory. The socket is bound before anything else is loaded, so that a busy port is told in one sentence. The first
-signal (Ctrl-C, SIGTERM) closes the socket and lets running answers go on for a few seconds; then they are cut, each with
-an error that says so. A second Ctrl-C ends at once.
+signal (Ctrl-C, SIGTERM) closes the socket and lets running answers go on for a few seconds; then they are cut, each
+with an error that says so. A second Ctrl-C ends at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import socket
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import uvicorn
 
 from .app import Proxy
-from .settings import ServeError
+from .settings import ProxySettings, ServeError
 
-__all__ = ["bind", "is_local", "serve"]
+__all__ = ["bind", "is_local", "running", "serve"]
 
 
 def is_local(host: str) -> bool:
@@ -40,8 +44,6 @@ def bind(host: str, port: int) -> socket.socket:
         raise ServeError(f"--host {host!r} is no address of this machine: {reason}") from None
     sock = socket.socket(family, kind, proto)
     try:
-        if socket.has_dualstack_ipv6 and family == getattr(socket, "AF_INET6", None):
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if hasattr(socket, "SO_REUSEPORT"):  # not on Windows, where SO_REUSEADDR would share a busy port
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
@@ -76,9 +78,8 @@ class _Server(uvicorn.Server):
             timer.cancel()
 
 
-def serve(proxy: Proxy, sockets: Sequence[socket.socket]) -> None:
-    """Serve until a signal ends it. Returns normally after Ctrl-C."""
-    config = uvicorn.Config(
+def _config(proxy: Proxy) -> uvicorn.Config:
+    return uvicorn.Config(
         proxy.app,
         lifespan="on",
         ws="none",
@@ -90,7 +91,33 @@ def serve(proxy: Proxy, sockets: Sequence[socket.socket]) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=max(1, round(proxy.settings.timeouts.drain) + 3),
     )
+
+
+def serve(proxy: Proxy, sockets: Sequence[socket.socket]) -> None:
+    """Serve until a signal ends it. Returns normally after Ctrl-C."""
+    gc.collect()
+    gc.freeze()  # what was loaded stays: collections while streams run look at what is young only
     try:
-        _Server(config, proxy).run(list(sockets))
+        _Server(_config(proxy), proxy).run(list(sockets))
     except KeyboardInterrupt:  # uvicorn gives the signal back after a clean end
         pass
+
+
+@contextmanager
+def running(settings: ProxySettings, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+    """A proxy in a thread of its own; gives its base URL, which ends in `/v1`.
+
+    Raises:
+        ServeError: as `bind` and `Proxy`.
+    """
+    sock = bind(host, port)
+    server = _Server(_config(proxy := Proxy(settings)), proxy)
+    thread = threading.Thread(target=server.run, args=([sock],), name="proxy", daemon=True)
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.005)
+    try:
+        yield f"http://{host}:{sock.getsockname()[1]}/v1"
+    finally:
+        server.should_exit = True
+        thread.join()

@@ -23,7 +23,6 @@ from ...wire import (
     WireOptions,
     anthropic,
     encode_event,
-    normalize_completion,
     responses,
 )
 from ...wire.adapter.history import ChatRequest
@@ -85,12 +84,8 @@ class Surface:
         """For a streamed answer."""
         raise NotImplementedError
 
-    def whole(self, completion: Mapping[str, Any]) -> tuple[dict[str, Any], Report]:
-        """A whole answer.
-
-        Raises:
-            UpstreamError: it is an error.
-        """
+    def whole(self, completion: dict[str, Any]) -> dict[str, Any]:
+        """A whole answer, of a chat completion in the safe shape."""
         raise NotImplementedError
 
     @classmethod
@@ -113,8 +108,8 @@ class Chat(Surface):
     def streamer(self) -> Streamer:
         return _ChatStreamer(self.exchange)
 
-    def whole(self, completion: Mapping[str, Any]) -> tuple[dict[str, Any], Report]:
-        return normalize_completion(completion, self.exchange)
+    def whole(self, completion: dict[str, Any]) -> dict[str, Any]:
+        return completion
 
     @classmethod
     def refusal(cls, error: Failure | HamrParsersError) -> tuple[int, dict[str, Any]]:
@@ -197,9 +192,12 @@ class _AdaptedStreamer:
                     out.append(self._end(self._chunks.error))
             elif event.event == "error":
                 out.append(self._end(UpstreamError(event.data or "")))
-            if self.closed:
+            if self._over():
                 break
         return b"".join(out)
+
+    def _over(self) -> bool:
+        return self.closed
 
     def close(self, error: UpstreamError | None = None) -> bytes:
         if self.closed:
@@ -231,9 +229,8 @@ class Responses(Surface):
     def streamer(self) -> Streamer:
         return _AdaptedStreamer(self.exchange, responses.ResponsesStream(self.payload), responses.encode)
 
-    def whole(self, completion: Mapping[str, Any]) -> tuple[dict[str, Any], Report]:
-        made, report = normalize_completion(completion, self.exchange)
-        return responses.from_completion(made, self.payload), report
+    def whole(self, completion: dict[str, Any]) -> dict[str, Any]:
+        return responses.from_completion(completion, self.payload)
 
     @classmethod
     def refusal(cls, error: Failure | HamrParsersError) -> tuple[int, dict[str, Any]]:
@@ -251,9 +248,8 @@ class Messages(Surface):
     def streamer(self) -> Streamer:
         return _AdaptedStreamer(self.exchange, anthropic.MessagesStream(self.payload), anthropic.encode)
 
-    def whole(self, completion: Mapping[str, Any]) -> tuple[dict[str, Any], Report]:
-        made, report = normalize_completion(completion, self.exchange)
-        return anthropic.from_completion(made, self.payload), report
+    def whole(self, completion: dict[str, Any]) -> dict[str, Any]:
+        return anthropic.from_completion(completion, self.payload)
 
     @classmethod
     def refusal(cls, error: Failure | HamrParsersError) -> tuple[int, dict[str, Any]]:

@@ -14,10 +14,12 @@ not need, and httpx2 is what the rest of the client runs on.
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from contextlib import aclosing
 
 import httpx2
 
+from ...client.failure import Asked, broken, failure, no_models
 from .failure import Failure, Kind
 from .headers import Raw
 from .settings import ProxySettings
@@ -36,29 +38,37 @@ class Answer:
         self._upstream = upstream
         self.status = response.status_code
         self.headers: Raw = list(response.headers.raw)
+        self._pieces: AsyncGenerator[bytes, None] | None = None
         self.content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     def pieces(self, *, raw: bool = False) -> AsyncIterator[bytes]:
-        """The body as it comes; `raw`: as it is on the wire, even if it is compressed.
+        """The body as it comes; `raw`: as it is on the wire, even if it is compressed. What was read is not repeated.
 
         Raises:
             Failure: it broke off, or nothing came for too long.
         """
-        plain = raw or "content-encoding" not in self._response.headers
-        source = self._response.aiter_raw() if plain else self._response.aiter_bytes()
-        return self._guarded(source)
+        if self._pieces is None:
+            plain = raw or "content-encoding" not in self._response.headers
+            source = self._response.aiter_raw() if plain else self._response.aiter_bytes()
+            self._pieces = self._guarded(source)
+        return self._pieces
 
-    async def _guarded(self, source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def first(self) -> bytes:
+        """The first piece of the body; empty if there is none."""
+        return await anext(self.pieces(), b"")
+
+    async def _guarded(self, source: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         try:
-            async for piece in source:
-                yield piece
+            async with aclosing(source):
+                async for piece in source:
+                    yield piece
         except (httpx2.HTTPError, httpx2.StreamError, ssl.SSLError) as error:
             raise self._upstream.failure(error, began=True) from error
 
-    async def read(self, limit: int) -> bytes:
-        """The whole body, if it has no more than `limit` bytes."""
-        parts: list[bytes] = []
-        size = 0
+    async def read(self, limit: int, first: bytes = b"") -> bytes:
+        """The whole body, if it has no more than `limit` bytes; `first` is what was read of it."""
+        parts = [first]
+        size = len(first)
         async for piece in self.pieces():
             size += len(piece)
             if size > limit:
@@ -72,6 +82,8 @@ class Answer:
 
     async def close(self) -> None:
         """Give the connection back, or end it if the answer is not over: the server sees that at once."""
+        if self._pieces is not None:
+            await self._pieces.aclose()
         await self._response.aclose()
 
 
@@ -81,6 +93,7 @@ class Upstream:
     def __init__(self, settings: ProxySettings) -> None:
         self._settings = settings
         self.shown = settings.target.shown
+        self._asked = Asked(self.shown, self.shown, sent_key=settings.api_key is not None)
         times = settings.timeouts
         self._client = httpx2.AsyncClient(
             timeout=httpx2.Timeout(times.silence, connect=times.connect, pool=None),
@@ -115,26 +128,19 @@ class Upstream:
         times = self._settings.timeouts
         kind: Kind = "broken"
         status = 502
+        if isinstance(error, httpx2.TimeoutException) and not isinstance(error, httpx2.ConnectTimeout):
+            what = "stopped in the middle of its answer" if began else "did not answer"
+            said = f"the upstream {self.shown} {what}: nothing came for {times.silence:g} s (--timeout)"
+            return Failure("timeout", 504, said)
         if isinstance(error, httpx2.ConnectTimeout):
             kind, status = "connect_timeout", 504
-            said = f"did not accept a connection within {times.connect:g} s; is the host right, and awake?"
-        elif isinstance(error, httpx2.TimeoutException):
-            kind, status = "timeout", 504
-            what = "went silent" if began else "did not answer"
-            said = f"{what} for {times.silence:g} s; a larger --timeout waits longer"
         elif isinstance(error, httpx2.ConnectError):
             kind = "connect"
-            said = (
-                f"cannot be reached ({_reason(error)}); is the server running, and are host and port right?"
-            )
-        elif began:
-            said = f"broke off its answer ({_reason(error)})"
-        elif isinstance(error, httpx2.RemoteProtocolError):
-            said = f"does not answer in HTTP as it should ({_reason(error)}); is that the server's port?"
-        else:
-            said = f"failed ({_reason(error)})"
-        return Failure(kind, status, f"the upstream {self.shown} {said}")
+        return Failure(kind, status, f"the upstream failed: {broken(self._asked, error, begun=began)}")
 
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    def refused(self, got: Answer, body: bytes) -> str:
+        """What an answer means that is not the JSON of a gateway, in words for the client's side."""
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in got.headers}
+        if got.status == 200:
+            return f"the upstream failed: {no_models(self._asked, headers, body)}"
+        return f"the upstream failed: {failure(self._asked, got.status, headers, body)}"
