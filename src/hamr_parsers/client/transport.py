@@ -28,6 +28,7 @@ from ..wire import (
     UpstreamError,
     WireOptions,
     encode_event,
+    error_in,
     gather,
 )
 
@@ -45,6 +46,7 @@ __all__ = [
 
 _WIRE = frozenset(field.name for field in fields(WireOptions))
 _TIMEOUT, _CONNECT = 600.0, 5.0  # seconds, as the OpenAI SDK: a model may have to be loaded first
+_QUOTED = 80  # characters of an answer that is none
 #: Headers that say how the gateway framed what is framed anew here.
 _FRAMING = frozenset(("content-length", "content-encoding", "transfer-encoding"))
 
@@ -127,22 +129,33 @@ class Reader:
 
     @staticmethod
     def whole(exchange: Exchange, body: bytes) -> bytes | None:
-        """A whole answer's new body; None: as it is. Where a stream was asked for, the answer becomes one."""
+        """A whole answer's new body; None: as it is. Where a stream was asked for, the answer becomes one: clients
+        read what is no stream as an empty one, without a word."""
         try:
             payload = json.loads(body)
         except ValueError:
-            return None
-        if not isinstance(payload, dict) or "choices" not in payload:
-            return None
+            payload = None
+        good = isinstance(payload, dict) and "choices" in payload
         if Reader.streamed(exchange):
+            if not good:
+                error = error_in(payload) or UpstreamError(f"its answer is no event stream: {_start(body)}")
+                return encode_event(error.to_openai())
             chunks = ChatNormalizer(exchange)
             made = chunks.feed(payload) + chunks.close()
             tail = DONE if chunks.error is None else encode_event(chunks.error.to_openai())
             return b"".join(map(encode_event, made)) + tail
+        if not good:
+            return None
         try:
             return json.dumps(exchange.response(payload), ensure_ascii=False).encode("utf-8", "replace")
         except UpstreamError:
             return None  # an error with status 200: the client's to see
+
+
+def _start(body: bytes) -> str:
+    """The beginning of an answer that is none, to be quoted."""
+    text = " ".join(body[: 4 * _QUOTED].decode("utf-8", "replace").split())
+    return repr(text[:_QUOTED] + "…" if len(text) > _QUOTED else text) if text else "nothing"
 
 
 @lru_cache(maxsize=4)

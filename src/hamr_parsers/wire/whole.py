@@ -12,6 +12,7 @@ from typing import Any
 
 from .choice import REASONING_FIELDS, Choice, unknown_fields
 from .errors import error_in
+from .json_text import JsonText
 from .native import entries_of, whole_arguments
 from .report import Report
 from .request import Exchange
@@ -164,6 +165,9 @@ def _mended(entry: Mapping[str, Any], exchange: Exchange) -> Mapping[str, Any]:
         return entry
     arguments, name = function.get("arguments"), function.get("name")
     if not isinstance(arguments, str):
+        return entry
+    end = JsonText().feed(arguments)
+    if arguments[end:].lstrip().startswith("{"):  # those of the next call, glued to these: Choice parts them
         return entry
     text = whole_arguments(arguments, exchange.tools, name if isinstance(name, str) else "")
     if text is None or text == arguments or text == arguments.strip():
