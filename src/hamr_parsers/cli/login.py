@@ -210,7 +210,7 @@ def _tell(
         complain(f"{len(served) - MOST_MODELS} more models are served and not listed; --model ID lists one")
     if written.backup is not None:
         complain(
-            f"the file had comments or loose commas, which JSON cannot keep; the old one is {shown_path(written.backup)}"
+            f"the file had comments or loose commas, which JSON has not; a copy is {shown_path(written.backup)}"
         )
     try:
         used = load_configuration(models_json=written.path).provider().name

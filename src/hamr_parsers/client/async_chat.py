@@ -38,6 +38,7 @@ from ..wire import (
     normalize_completion,
 )
 from ..wire.collect import Collector, message_of
+from ..wire.whole import gather
 from .config.load import Configuration
 from .config.provider import ModelSettings
 from .connection import Connection, connect
@@ -362,6 +363,7 @@ class AsyncChatClient:
             base_url=connection.base_url,
             provider=connection.provider.name if configured else "",
             model=prepared.model if prepared is not None else None,
+            streams=prepared is not None and prepared.streams,
             sent_key=connection.sends_key(),
             blank=connection.blank,
         )
@@ -680,24 +682,23 @@ async def _drain(pieces: AsyncIterator[bytes]) -> None:
 
 
 def _response(asked: Asked, prepared: Prepared, headers: Mapping[str, str], body: bytes) -> ChatResponse:
+    """The answer that a body is. Some gateways stream although nobody asked them to."""
     try:
-        raw = json.loads(body)
-    except (ValueError, RecursionError):
-        raw = None
-    if not isinstance(raw, dict):
-        raise no_models(asked, headers, body)
-    try:
-        completion, report = normalize_completion(raw, prepared.exchange)
+        if body.lstrip()[:5] in (b"data:", b"event") or body.startswith(b":"):
+            raw, completion, report = _gathered(prepared, body)
+        else:
+            raw = _object(body)
+            completion, report = normalize_completion(raw, prepared.exchange) if raw else ({}, Report())
     except UpstreamError as error:
         raise in_stream(asked, error) from None
-    if not completion["choices"]:
-        if "choices" in raw:
+    if not completion.get("choices"):
+        if raw.get("choices") == []:
             raise NotAGatewayError(
                 f"{asked.base_url} gave an answer without any choice", url=asked.url, status=200
             )
         raise no_models(asked, headers, body)
     message = message_of(completion, report)
-    usage = raw.get("usage")
+    usage = completion.get("usage")
     return ChatResponse(
         message=message,
         usage=dict(usage) if isinstance(usage, Mapping) else None,
@@ -707,6 +708,29 @@ def _response(asked: Asked, prepared: Prepared, headers: Mapping[str, str], body
         completion=completion,
         report=report,
     )
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _gathered(prepared: Prepared, body: bytes) -> tuple[dict[str, Any], dict[str, Any], Report]:
+    decoder, normalizer = SSEDecoder(), prepared.exchange.normalizer()
+    made: list[dict[str, Any]] = []
+    for event in [*decoder.feed(body), *decoder.close()]:
+        if event.done:
+            break
+        if isinstance(event.value, dict):
+            made += normalizer.feed(event.value, event.event)
+    if normalizer.error is not None:
+        raise normalizer.error
+    made += normalizer.close()
+    completion = gather(made)
+    return completion, completion, normalizer.report
 
 
 def _indexed(message: Mapping[str, Any]) -> list[dict[str, Any]]:

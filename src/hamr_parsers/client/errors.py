@@ -137,7 +137,7 @@ class GatewayError(ClientError):
     Attributes:
         url: what was asked, without credentials.
         status: the HTTP status, if there was one.
-        detail: what the gateway said, in its own words and cut short.
+        detail: what the gateway said, in its own words and cut short; `code` its code for it.
         retry_after: seconds after which it may be tried again, if the gateway said so.
     """
 
@@ -150,11 +150,13 @@ class GatewayError(ClientError):
         url: str = "",
         status: int | None = None,
         detail: str = "",
+        code: str = "",
         retry_after: float | None = None,
     ) -> None:
         self.url = url
         self.status = status
         self.detail = detail
+        self.code = code
         self.retry_after = retry_after
         super().__init__(message)
 

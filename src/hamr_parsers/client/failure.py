@@ -42,6 +42,7 @@ class Asked:
         provider: its name in the configuration.
         model: the model that was asked for, if any.
         sent_key: whether a key or other header went with it.
+        streams: whether the answer was to come as a stream.
         size: bytes of the body.
         known: lists the gateway's models, for the nearest names.
         blank: takes secrets out of a text.
@@ -52,6 +53,7 @@ class Asked:
     provider: str = ""
     model: str | None = None
     sent_key: bool = False
+    streams: bool = False
     size: int = 0
     known: Iterable[str] = ()
     blank: Callable[[str], str] = field(default=str, repr=False)
@@ -63,10 +65,10 @@ def failure(asked: Asked, status: int, headers: Mapping[str, str], body: bytes) 
     told = _told(text)
     detail = _short(asked.blank(told.message))
     where = asked.base_url
-    known: dict[str, Any] = {"url": asked.url, "status": status, "detail": detail}
+    known: dict[str, Any] = {"url": asked.url, "status": status, "detail": detail, "code": told.code}
 
     if status in (401, 403) or _is_login(status, headers):
-        return AccessRefusedError(_refused(asked, status, headers, text, detail), **known)
+        return AccessRefusedError(_refused(asked, status, headers, text, detail, told.code), **known)
     if 300 <= status < 400:
         to = _without_query(headers.get("location", ""))
         return NotAGatewayError(
@@ -97,12 +99,14 @@ def failure(asked: Asked, status: int, headers: Mapping[str, str], body: bytes) 
             f" history or a tool's result{said}",
             **known,
         )
-    if upstream is not None:
-        return GatewayStatusError(
-            f"the server behind {where} answered HTTP {upstream}{said}; without streaming, Relay says this of a"
-            " call that was cut by max_tokens too",
-            **known,
+    if upstream is not None or status == 502:
+        hint = (
+            ""
+            if asked.streams
+            else "; Relay says this of a call that max_tokens cut, too: use stream() to get it"
         )
+        answered = f"answered HTTP {upstream}" if upstream is not None else "failed (HTTP 502)"
+        return GatewayStatusError(f"the server behind {where} {answered}{said}{hint}", **known)
     wait = retry_after(headers)
     if status == 429:
         after = f"; try again in {wait:g} s" if wait else "; try again later"
@@ -121,6 +125,12 @@ def no_models(asked: Asked, headers: Mapping[str, str], body: bytes) -> GatewayE
     text = body[:65536].decode("utf-8", "replace")
     if is_html(headers, text):
         return failure(asked, 200, headers, body)
+    if text.lstrip()[:1] in ("{", "[") and len(body) <= 65536 and _json(text) is None:
+        return GatewayStatusError(
+            f"{asked.url} answers with JSON that is cut or broken ({_size(len(body))}); did a proxy cut it?",
+            url=asked.url,
+            status=200,
+        )
     what = "JSON of another kind" if _json(text) is not None else "something that is no JSON"
     if not text.strip():
         what = "nothing"
@@ -147,6 +157,7 @@ def in_stream(asked: Asked, error: UpstreamError) -> GatewayError:
         url=asked.url,
         status=error.status,
         detail=detail,
+        code=error.code or "",
     )
 
 
@@ -248,10 +259,10 @@ def _told(text: str) -> _Told:
         message = next(
             (error[k] for k in ("message", "detail", "msg", "error") if isinstance(error.get(k), str)), ""
         )
-        code = next((error[k] for k in ("code", "type") if isinstance(error.get(k), str)), "")
+        code = next((str(error[k]) for k in ("code", "type") if isinstance(error.get(k), (str, int))), "")
         return _Told(message or json.dumps(error, ensure_ascii=False), code)
-    code = value.get("code")
-    return _Told(str(error), code if isinstance(code, str) else "")
+    given = value.get("code")
+    return _Told(str(error), given if isinstance(given, str) else "")
 
 
 def _json(text: str) -> Any:
@@ -286,7 +297,7 @@ def _is_login(status: int, headers: Mapping[str, str]) -> bool:
     return 300 <= status < 400 and (host.endswith("cloudflareaccess.com") or "/cdn-cgi/access/" in location)
 
 
-def _refused(asked: Asked, status: int, headers: Mapping[str, str], text: str, detail: str) -> str:
+def _refused(asked: Asked, status: int, headers: Mapping[str, str], text: str, detail: str, code: str) -> str:
     said = f": {detail}" if detail else ""
     of = f" of provider {asked.provider!r}" if asked.provider else ""
     if (
@@ -297,6 +308,11 @@ def _refused(asked: Asked, status: int, headers: Mapping[str, str], text: str, d
         return (
             f"Cloudflare Access stands before {asked.base_url} and did not let the request through"
             f" (HTTP {status}); set the headers {_CLOUDFLARE}{of} to a service token's values"
+        )
+    if code == "2009" or "cf-aig" in str(headers).lower():
+        return (
+            f"Cloudflare's AI Gateway at {asked.base_url} wants a token (HTTP {status}){said}; set the header"
+            f" cf-aig-authorization{of} to `Bearer TOKEN`"
         )
     if not asked.sent_key:
         return f"{asked.base_url} wants a key (HTTP {status}){said}; set apiKey{of}, for example to $RELAY_API_KEY"
@@ -311,7 +327,7 @@ def _reason(problem: BaseException) -> str:
         if inner is None:
             break
         problem, seen = inner, seen + 1
-    text = str(getattr(problem, "strerror", None) or problem or type(problem).__name__)
+    text = str(getattr(problem, "strerror", None) or problem)
     if text.startswith(("Connect call failed", "Multiple exceptions")):  # asyncio's words for it
         text = "connection refused"
     return _short(text or type(problem).__name__, 120)

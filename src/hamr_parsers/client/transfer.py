@@ -20,7 +20,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import TypeVar
+from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
@@ -119,9 +119,10 @@ class Transfer:
             pause = self._pause(error, tried, time.monotonic() - sent)
             if pause is None:
                 raise error from None
-            if not self._is_loading(error):
-                tried += 1
-            await self._notify(Notice("retry", f"{error}; trying again in {pause:.1f} s", self.seconds))
+            loading = self._is_loading(error)
+            tried += not loading
+            kind: Literal["loading", "retry"] = "loading" if loading else "retry"
+            await self._notify(Notice(kind, f"{error}; trying again in {pause:.1f} s", self.seconds))
             await asyncio.sleep(pause)
 
     def _pause(self, error: GatewayError, tried: int, took: float) -> float | None:
@@ -142,8 +143,8 @@ class Transfer:
 
     @staticmethod
     def _is_loading(error: GatewayError) -> bool:
-        said = error.detail.lower()
-        return error.status == 503 and ("loading" in said or "switching" in said)
+        said = f"{error.detail} {error.code}".lower()
+        return error.status == 503 and any(word in said for word in ("loading", "switching", "being loaded"))
 
     async def _send(self) -> httpx2.Response:
         request = self._http.build_request(

@@ -1,9 +1,9 @@
 """An answer in the safe shape as the library's own values: events while it comes, the message when it is whole.
 
-Theory. The safe shape says a call once, then its arguments, one call after the other; so a call is over when the
-next begins or the answer ends. Whether it is complete only its text and the finish reason tell together: a cut call
-stays cut on the wire (its arguments are no JSON), and here as everywhere `ToolCall.arguments` is JSON all the same,
-with `closing` saying what the model did not write.
+Theory. The safe shape says a call once, then its arguments. A call is over when the answer ends, or sooner: when
+another begins and what it has is a whole object (calls of a server may be interleaved). Whether it is complete only
+its text and the finish reason tell together: a cut call stays cut on the wire (its arguments are no JSON), and here as
+everywhere `ToolCall.arguments` is JSON all the same, with `closing` saying what the model did not write.
 
 One answer is read: the first choice. Gateways of local models have no other.
 """
@@ -67,8 +67,8 @@ class Collector:
         self._told = 0  # diagnostics that were given out
         self._content: list[str] = []
         self._reasoning: list[str] = []
-        self._calls: list[ToolCall] = []
-        self._open: _Open | None = None
+        self._calls: dict[int, ToolCall] = {}  # those that ended
+        self._open: dict[int, _Open] = {}
 
     def feed(self, chunks: Iterable[Mapping[str, Any]]) -> list[Event]:
         """The events that some chunks bring."""
@@ -83,16 +83,15 @@ class Collector:
         out: list[Event] = []
         if self.finish_reason is None:
             self.finish_reason = "length"
-        self._end_call(out)
+        self._end_calls(out)
         self._diagnostics(out)
         return out
 
     @property
     def message(self) -> ParsedMessage:
         """What came; before the end a snapshot, with a call that is still open marked incomplete."""
-        calls = list(self._calls)
-        if self._open is not None:
-            calls.append(_call(self._open, cut=True))
+        found = {**self._calls, **{index: _call(call, cut=True) for index, call in self._open.items()}}
+        calls = [found[index] for index in sorted(found)]
         cut = any(not call.complete for call in calls)
         reason = self.finish_reason or ("length" if cut else "tool_calls" if calls else "stop")
         return ParsedMessage(
@@ -115,7 +114,7 @@ class Collector:
             reason = choice.get("finish_reason")
             if reason:
                 self.finish_reason = reason
-                self._end_call(out)
+                self._end_calls(out)
 
     def _delta(self, delta: Mapping[str, Any], out: list[Event]) -> None:
         reasoning = delta.get("reasoning_content") or delta.get("reasoning")
@@ -128,22 +127,27 @@ class Collector:
             out.append(ContentDelta(content))
         for entry in delta.get("tool_calls") or ():
             function = entry.get("function") or {}
-            now = self._open
-            if now is None or now.index != entry["index"]:
-                self._end_call(out)
-                now = self._open = _Open(entry["index"], entry["id"], function.get("name") or "")
+            index = entry["index"]
+            now = self._open.get(index)
+            if now is None:
+                if index in self._calls:  # the wire gives nothing after a call's end
+                    continue
+                self._end_calls(out, whole=True)
+                now = self._open[index] = _Open(index, entry.get("id") or "", function.get("name") or "")
                 out.append(ToolCallStart(now.index, now.id, now.name))
             arguments = function.get("arguments")
             if arguments:
                 now.pieces.append(arguments)
                 out.append(ToolCallDelta(now.index, arguments))
 
-    def _end_call(self, out: list[Event]) -> None:
-        now, self._open = self._open, None
-        if now is not None:
-            call = _call(now, cut=self.finish_reason == "length")
-            self._calls.append(call)
-            out.append(ToolCallEnd(now.index, call))
+    def _end_calls(self, out: list[Event], whole: bool = False) -> None:
+        """End the calls that are open, or with `whole` only those that can get nothing more."""
+        for index, now in list(self._open.items()):
+            if whole and not _is_object("".join(now.pieces)):
+                continue
+            del self._open[index]
+            call = self._calls[index] = _call(now, cut=self.finish_reason == "length")
+            out.append(ToolCallEnd(index, call))
 
     def _diagnostics(self, out: list[Event]) -> None:
         if self._report is not None and len(self._report.diagnostics) > self._told:
@@ -177,18 +181,20 @@ def _call(now: _Open, cut: bool) -> ToolCall:
     text = "".join(now.pieces)
     if not text.strip():
         return ToolCall(now.id, now.name, "{}", complete=not cut, closing="{}" if cut else "")
-    try:
-        if isinstance(json.loads(text), dict):
-            return ToolCall(now.id, now.name, text)
-    except (ValueError, RecursionError):
-        pass
+    if _is_object(text):
+        return ToolCall(now.id, now.name, text)
     reader = JsonReader(None, _MAX_DEPTH)
     reader.feed(text, 0, True)
     closing = reader.closing
     mended = "".join(piece for piece in reader.out if isinstance(piece, str)) + closing
-    try:
-        if not isinstance(json.loads(mended), dict):
-            raise ValueError
-    except (ValueError, RecursionError):
+    if not _is_object(mended):
         mended = closing = "{}"
     return ToolCall(now.id, now.name, mended, complete=False, closing=closing)
+
+
+def _is_object(text: str) -> bool:
+    """Whether a text is a whole JSON object."""
+    try:
+        return text.rstrip().endswith("}") and isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
