@@ -120,6 +120,8 @@ def post(
                 answered.pieces.append(piece)
         except (http.client.IncompleteRead, ConnectionError) as error:
             answered.broken = type(error).__name__
+        if len(answered.body) < int(answered.headers.get("content-length", 0)):
+            answered.broken = answered.broken or "IncompleteRead"
         return answered
     finally:
         connection.close()

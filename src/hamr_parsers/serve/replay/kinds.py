@@ -12,7 +12,7 @@ from typing import Any, Literal
 __all__ = ["KINDS", "Kind"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Kind:
     """The habits of one kind of gateway.
 

@@ -6,6 +6,7 @@ had begun to parse then ends in the middle of its arguments.
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -136,12 +137,17 @@ def say(
         told = expected or message
         for channel in ("reasoning", "content"):
             pieces += [Say(channel, piece) for piece in pieces_of(getattr(told, channel) or "")]
-    found = []
-    for index, call in enumerate(message.tool_calls):
-        arguments = call.arguments
-        if not call.complete:
-            arguments = arguments[: len(arguments) - len(call.closing)]
-        found.append(SayCall(call.name, f"call_{REQUEST}{number}{index}", pieces_of(arguments)))
+    if expected is not None:
+        named = [(name, json.dumps(arguments, ensure_ascii=False)) for name, arguments in expected.calls]
+    else:
+        named = [
+            (call.name, call.arguments[: len(call.arguments) - len(call.closing)])
+            for call in message.tool_calls
+        ]
+    found = [
+        SayCall(name, f"call_{REQUEST}{number}{index}", pieces_of(arguments))
+        for index, (name, arguments) in enumerate(named)
+    ]
     if found and finish == "stop":
         finish = "tool_calls"
     return Saying([*pieces, *found], finish, cut, count)

@@ -9,29 +9,23 @@ same dialect which quotes the result, so that an agent's loop ends and a test ca
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import HamrParsersError, RenderError
+from ...errors import RenderError
 from ...parser import StreamParser, parse
 from ...render import render
 from ...select import opens_reasoning, resolve_parser
-from ...transcripts import Transcript, TranscriptError, decode_text, detect, read_transcripts
 
 if TYPE_CHECKING:
     from ...families.entry import Family
     from ...message import ParsedMessage
     from ...transcripts.cases import CaseRecord
 
-__all__ = ["Scenario", "Truth", "embedded_scenarios", "read_scenarios", "scenario_of_record"]
+__all__ = ["Scenario", "Truth", "scenario_of_record"]
 
-_SLUG = re.compile(r"[^\w.:-]+")
 _QUOTED = 400  # characters of a tool result that the answer quotes
 
 
@@ -166,132 +160,3 @@ def scenario_of_record(record: CaseRecord, name: str | None = None) -> Scenario:
     told = tuple((call.name, call.arguments) for call in calls)
     finish = expect.finish_reason or ("tool_calls" if told else "stop")
     return replace(scenario, expected=Truth(expect.content, expect.reasoning, told, finish))
-
-
-def embedded_scenarios() -> list[Scenario]:
-    """The scenarios that ship with the package."""
-    from ...transcripts.cases import read_records
-
-    text = files(__package__).joinpath("scenarios.jsonl").read_text(encoding="utf-8")
-    return [scenario_of_record(record) for record in read_records(text, "scenarios.jsonl")]
-
-
-def read_scenarios(paths: Iterable[str | Path]) -> list[Scenario]:
-    """Scenarios of files and folders: whatever `read_transcripts` reads, one scenario for each answer.
-
-    Folders are searched for `*.jsonl`, `*.json`, `*.sse` and `*.txt`. Ids are made unique.
-
-    Raises:
-        TranscriptError: a file cannot be read, or a folder holds none.
-    """
-    found: list[Scenario] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            inside = [p for end in ("jsonl", "json", "sse", "txt") for p in path.rglob(f"*.{end}")]
-            if not inside:
-                raise TranscriptError(str(path), "no *.jsonl, *.json, *.sse or *.txt file in it")
-            for file in sorted(inside):
-                try:
-                    found.extend(_read(file))
-                except TranscriptError:
-                    continue  # a folder may hold other things: tools.json, notes
-            continue
-        found.extend(_read(path))
-    seen: dict[str, int] = {}
-    unique = []
-    for scenario in found:
-        count = seen[scenario.id] = seen.get(scenario.id, 0) + 1
-        unique.append(scenario if count == 1 else replace(scenario, id=f"{scenario.id}-{count}"))
-    if not unique:
-        raise TranscriptError(", ".join(map(str, paths)), "no transcript or case record in it")
-    return unique
-
-
-def _read(path: Path) -> list[Scenario]:
-    from ...transcripts.cases import read_records
-
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise TranscriptError(str(path), error.strerror or str(error)) from None
-    text = decode_text(data, str(path))
-    kind = detect(text)
-    if kind == "cases":
-        return [s for r in read_records(text, str(path)) if (s := _usable(scenario_of_record(r)))]
-    raw = data if kind == "sse" else None
-    found = []
-    for transcript in read_transcripts(data, str(path), kind):
-        scenario = _of_transcript(transcript, path, raw)
-        if scenario is not None:
-            found.append(scenario)
-    return found
-
-
-def _usable(scenario: Scenario) -> Scenario | None:
-    """The scenario, unless its family is none of ours (corpora from elsewhere have others)."""
-    try:
-        _ = scenario.family
-    except HamrParsersError:
-        return None
-    return scenario
-
-
-def _of_transcript(transcript: Transcript, path: Path, raw: bytes | None) -> Scenario | None:
-    """A captured answer: its text, with the reasoning put back into it if the gateway had taken it out."""
-    model = transcript.model
-    name = _SLUG.sub("-", model or path.stem)
-    if transcript.answer or transcript.choice:
-        name += f":{transcript.answer}.{transcript.choice}"
-    content = "".join(text for channel, text in transcript.pieces if channel == "content")
-    reasoning = "".join(text for channel, text in transcript.pieces if channel == "reasoning")
-    scenario = Scenario(
-        name,
-        content,
-        transcript.parser,
-        model,
-        transcript.tools,
-        False if reasoning else transcript.starts_in_reasoning,
-        "length" if transcript.finish_reason == "length" else "stop",
-        note=f"captured in {path.name}",
-        raw=raw if not transcript.answer else None,
-    )
-    message: dict[str, Any] = {"role": "assistant", "content": None, "reasoning_content": reasoning}
-    if reasoning:
-        try:
-            opened = render(message, parser=scenario.family.id, in_reasoning=False)
-        except RenderError:
-            opened = f"<think>\n{reasoning}\n</think>\n\n"
-        scenario = replace(scenario, text=opened + content)
-    native = transcript.native_tool_calls
-    if native:
-        return _with_native(scenario, native)
-    return scenario if scenario.text else None
-
-
-def _with_native(scenario: Scenario, deltas: list[dict[str, Any]]) -> Scenario:
-    """Calls that the captured gateway had parsed itself: gathered, and written in the model's dialect."""
-    calls: dict[Any, dict[str, str]] = {}
-    last: Any = 0
-    for number, delta in enumerate(deltas):
-        function = delta.get("function")
-        if not isinstance(function, dict):
-            continue
-        name, arguments = function.get("name"), function.get("arguments")
-        key = delta.get("index", number if name else last)
-        last = key
-        call = calls.setdefault(key, {"name": "", "arguments": ""})
-        call["name"] = call["name"] or (name if isinstance(name, str) else "")
-        call["arguments"] += arguments if isinstance(arguments, str) else json.dumps(arguments or {})
-    message = {
-        "role": "assistant",
-        "content": scenario.text or None,
-        "tool_calls": [
-            {"id": f"call{n}", "type": "function", "function": call} for n, call in enumerate(calls.values())
-        ],
-    }
-    try:
-        return replace(
-            scenario, text=render(message, parser=scenario.family.id, in_reasoning=False, ids="make")
-        )
-    except (RenderError, ValueError):
-        return scenario  # still good for playing it as it was

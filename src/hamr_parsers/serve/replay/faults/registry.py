@@ -42,7 +42,7 @@ class UnknownFaultError(HamrParsersError, ValueError):
     """No fault has this name, or its number is none; the message names the nearest and how to list all."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Fault:
     """One malformation that some gateway sends.
 
