@@ -21,6 +21,7 @@ __all__ = ["Call", "Calls", "Incomplete"]
 
 Incomplete = Literal["cut", "mend", "drop"]
 _NONE: Any = object()
+_LOOK = 64  # calls of one name that may be doubles of one another
 
 
 class Call:
@@ -68,12 +69,13 @@ class Call:
 class Calls:
     """All calls of one choice. What is to be given out is appended to `out`: entries for `delta.tool_calls`."""
 
-    __slots__ = ("_all", "_ids", "_incomplete", "_new_id", "_report", "_waiting", "given", "out")
+    __slots__ = ("_all", "_ids", "_incomplete", "_named", "_new_id", "_report", "_waiting", "given", "out")
 
     def __init__(self, incomplete: Incomplete, new_id: Any, report: Report) -> None:
         self.out: list[dict[str, Any]] = []
         self.given = 0  # calls given out
         self._all: list[Call] = []
+        self._named: dict[tuple[str, str], list[Call]] = {}
         self._waiting: list[Call] = []
         self._ids: set[str] = set()
         self._incomplete = incomplete
@@ -88,7 +90,8 @@ class Calls:
     def start(self, call: Call) -> None:
         """A call's name is known."""
         self._all.append(call)
-        if self._incomplete == "drop" or any(self._rivals(call)):
+        self._named.setdefault((call.source, call.name), []).append(call)
+        if self._incomplete == "drop" or (len(self._waiting) < _LOOK and self._rivals(call)):
             self._waiting.append(call)
         else:
             self._announce(call)
@@ -116,14 +119,10 @@ class Calls:
 
     def _rivals(self, call: Call) -> list[Call]:
         """Calls of the other source that `call` may be a double of."""
-        return [
-            other
-            for other in self._all
-            if other.source != call.source
-            and other.name == call.name
-            and not other.single
-            and not other.dropped
-        ]
+        others = self._named.get(("native" if call.source == "text" else "text", call.name))
+        if not others:
+            return []
+        return [other for other in others[-_LOOK:] if not other.single and not other.dropped]
 
     def _settle(self, final: bool = False) -> None:
         for call in list(self._waiting):

@@ -5,9 +5,9 @@ and reasoning go through one `StreamParser`, each on its channel, so that calls 
 calls go through `NativeCalls`; both meet in `Calls`. What comes out of one delta keeps the order reasoning, content,
 calls, and is cut into pieces that hold one thing each.
 
-A call of the server stands between two texts. So if the parser holds nothing but blanks or the beginning of a marker
-when one begins, that is given out first and a new parser goes on; if it is in the middle of a call of its own, it is
-left alone.
+A call of the server stands between two texts. So if the parser holds nothing but blanks when one begins, they are given
+out first and a new parser goes on; if it is in the middle of a marker or a call of its own, it is left alone: some
+servers stream a call both ways at the same time.
 
 Nothing that was sent can be taken back. Therefore a text counts as reasoning from its first character on only where
 request or model say that the prompt opened the block; and if that turns out wrong (the model ended by itself, no
@@ -124,6 +124,13 @@ class Choice:
             self._native.feed(entries)
             self._take_calls()
 
+    def open(self) -> dict[str, Any]:
+        """A delta for what is no part of the message: the role, if it was not given out, else nothing."""
+        if self.begun:
+            return {}
+        self.begun = True
+        return {"role": "assistant", "content": None}
+
     def take(self) -> list[dict[str, Any]]:
         """What is to be given out, and forget it."""
         out, self._out = self._out, []
@@ -201,15 +208,14 @@ class Choice:
                 self._parse(rest, channel)
         if self._parser is None or not self._fed:
             return
-        rest_of = self._parser.copy()
-        events = rest_of.close("stop")
-        if not all(isinstance(event, (ContentDelta, ReasoningDelta)) for event in events):
+        events = self._parser.copy().close("stop")
+        held = "".join(event.text for event in events if isinstance(event, (ContentDelta, ReasoningDelta)))
+        if held.strip() or not all(isinstance(event, (ContentDelta, ReasoningDelta)) for event in events):
             return
-        if not self._text_calls or all(call.ended for call in self._text_calls.values()):
-            self._report.parser = self._parser.parser
-            self._events(events, "content")
-            self._text_calls = {}
-            self._parser, self._inside, self._assumed = None, False, None
+        self._report.parser = self._parser.parser
+        self._events(events, "content")
+        self._text_calls = {}
+        self._parser, self._inside, self._assumed = None, False, None
 
     def _close_parser(self, finish: str) -> None:
         parser = self._parser
@@ -279,6 +285,10 @@ class Choice:
         elif self._out and self._out[-1].get("role") and "content" in delta and not self._out[-1]["content"]:
             self._out[-1]["content"] = delta["content"]  # the server's first chunk has both
             return
+        elif self._out and self._out[-1].keys() == delta.keys():  # two events of one piece of text
+            for key in delta:
+                self._out[-1][key] += delta[key]
+            return
         self._out.append(delta)
 
     def _take_calls(self) -> None:
@@ -289,7 +299,10 @@ class Choice:
         if not self.begun:
             self._role(None)
         for entry in entries:
-            if not self._legacy:
+            last = self._out[-1].get("tool_calls") if self._out else None
+            if last and "id" not in entry and "id" not in last[0] and last[0]["index"] == entry["index"]:
+                last[0]["function"]["arguments"] += entry["function"]["arguments"]
+            elif not self._legacy:
                 self._out.append({"tool_calls": [entry]})
             elif entry["index"] == 0:
                 self._out.append({"function_call": entry["function"]})

@@ -39,6 +39,13 @@ class JsonText:
         """Whether a value may come next, and so an object that looks like the beginning of the text."""
         return not self.in_string and self._last in (":", "[", ",")
 
+    def copy(self) -> JsonText:
+        """Another one at the same place."""
+        new = JsonText()
+        for name in JsonText.__slots__:
+            setattr(new, name, getattr(self, name))
+        return new
+
     def feed(self, text: str) -> int:
         """Read on; returns how much of `text` belongs to the value: all of it, but for what stands behind its end."""
         at, end = 0, len(text)

@@ -11,7 +11,7 @@ these (gateways.md lists who does what), so an entry is placed by all that it sa
   on with it. So a call is given out when its name is certain: a declared tool whose name begins no other's, or the
   arguments begin.
 - Arguments that begin with all that came before are cumulative. A JSON object's own beginning cannot come again
-  inside it except where a value is due; there one more chunk decides, or which of the two readings is whole.
+  inside it except where a value is due; there the next chunks decide, or which of the two readings is whole.
 - `{}` at first may be a placeholder (or all there is), and arguments that are an object may be followed by a larger
   one: these wait until the call is over. Everything else is passed on as it comes.
 """
@@ -41,6 +41,7 @@ class _Native(Call):
     __slots__ = (
         "cumulative",
         "half",
+        "joined",
         "json",
         "object",
         "odd",
@@ -59,7 +60,8 @@ class _Native(Call):
         self.started = False
         self.cumulative = False
         self.placeholder = False  # `{}` came and may be all
-        self.pending: str | None = None  # arguments that may be cumulative or not
+        self.pending: list[str] = []  # arguments that may be cumulative or not
+        self.joined = self.json  # where they stand if they are not
         self.object: Any = None  # arguments that came as an object
         self.odd: list[str] | None = None  # arguments that are no object so far
         self.half = ""  # first half of a surrogate pair
@@ -88,7 +90,7 @@ class _Native(Call):
 class NativeCalls:
     """The server's calls in one choice. `feed` takes the entries of one delta."""
 
-    __slots__ = ("_all", "_by_id", "_by_index", "_calls", "_cut", "_last", "_report", "_tools")
+    __slots__ = ("_all", "_by_id", "_by_index", "_calls", "_cut", "_last", "_loose", "_report", "_tools")
 
     def __init__(self, calls: Calls, tools: ToolSet | None, report: Report) -> None:
         self._calls = calls
@@ -97,6 +99,7 @@ class NativeCalls:
         self._all: list[_Native] = []
         self._by_index: dict[Any, _Native] = {}
         self._by_id: dict[str, _Native] = {}
+        self._loose: list[_Native] = []  # may not be certain of their name or arguments: the latest
         self._last: _Native | None = None
         self._cut = False
 
@@ -153,10 +156,11 @@ class NativeCalls:
         elif arguments is not None:
             self._report.repairs["arguments"] += 1
             call.object = arguments
+            self._start(call)
 
     def _fitting(self, index: Any, id_: str | None, name: str | None) -> _Native | None:
         call = self._by_index.get(index) if index is not None else None
-        if id_ is not None and (call is None or call.source_id != id_):
+        if id_ is not None and (call is None or call.source_id not in (None, id_)):
             known = self._by_id.get(id_)
             if known is not None and (
                 call is not None or index is None or isinstance(index, tuple) or not name
@@ -167,7 +171,7 @@ class NativeCalls:
         return call
 
     def _begins_another(self, call: _Native, id_: str | None, name: str | None, arguments: Any) -> bool:
-        if not name:
+        if not name or self._goes_on_with_name(call, name):
             return False
         other_id = id_ is not None and call.source_id is not None and id_ != call.source_id
         text = arguments if isinstance(arguments, str) else ""
@@ -184,6 +188,11 @@ class NativeCalls:
         tools = self._tools
         return tools is not None and name != call.name and name in tools and call.name in tools
 
+    def _goes_on_with_name(self, call: _Native, name: str) -> bool:
+        """Whether a name is the rest of the call's: only together they are a declared one."""
+        tools = self._tools
+        return tools is not None and not call.begun and name not in tools and call.name + name in tools
+
     @staticmethod
     def _repeats(call: _Native, text: str) -> bool:
         """Whether arguments are all that came so far, again."""
@@ -192,8 +201,14 @@ class NativeCalls:
     def _new(self, index: Any) -> _Native:
         if index is not None and index in self._by_index:
             self._report.repairs["index"] += 1
+        # Of the call before, the name is certain now, and so is `{}`: calls keep the model's order.
+        for earlier in self._loose:
+            self._start(earlier)
+            if earlier.placeholder:
+                self._end(earlier)
         call = _Native()
         self._all.append(call)
+        self._loose = [call]
         if index is not None:
             self._by_index[index] = call
         return call
@@ -255,18 +270,25 @@ class NativeCalls:
             elif head[0] != "{":
                 call.odd = [text]
                 return
-        if call.pending is not None:
-            held, call.pending = call.pending, None
-            if text.startswith(held):
+        if call.pending:
+            if text.startswith(call.pending[-1]):
+                if call.joined.awaits_value:
+                    call.pending.append(text)
+                    call.joined.feed(text)
+                    return
                 call.cumulative = True
                 self._report.repairs["cumulative"] += 1
+                call.pending = []
             else:
+                held, call.pending = "".join(call.pending), []
                 self._give(call, held)
         if call.cumulative or (call.size and len(text) >= call.size):
             so_far = call.text()
             if text.startswith(so_far):
                 if not call.cumulative and call.json.awaits_value:
-                    call.pending = text
+                    call.pending = [text]
+                    call.joined = call.json.copy()
+                    call.joined.feed(text)
                     return
                 if not call.cumulative and text != so_far:
                     self._report.repairs["cumulative"] += 1
@@ -309,8 +331,8 @@ class NativeCalls:
     def _end(self, call: _Native) -> None:
         if call.ended:
             return
-        if call.pending is not None:
-            self._resolve(call, call.pending)
+        if call.pending:
+            self._resolve(call)
         if not call.started:
             if not call.name:
                 call.name = self._only_tool() or ""
@@ -339,15 +361,15 @@ class NativeCalls:
             closing = reader.closing if call.size else "{}"
         self._calls.end(call, call.json.done, closing)
 
-    def _resolve(self, call: _Native, held: str) -> None:
+    def _resolve(self, call: _Native) -> None:
         """The text ended where the arguments may be cumulative or not: the reading that is whole counts."""
-        call.pending = None
-        joined, alone = JsonText(), JsonText()
-        joined.feed(call.text() + held)
-        alone.feed(held)
-        if alone.done and not joined.done:
+        last, held = call.pending[-1], "".join(call.pending)
+        call.pending = []
+        alone = JsonText()
+        alone.feed(last)
+        if alone.done and not call.joined.done:
             self._report.repairs["cumulative"] += 1
-            held = held[len(call.text()) :]
+            held = last[len(call.text()) :]
         self._give(call, held)
 
     def _only_tool(self) -> str | None:

@@ -45,8 +45,13 @@ class Partials:
 
     def feed(self, text: str) -> str:
         """The new text in `text`."""
-        if not text.isascii() or self._half:
-            text, self._half = join_surrogates(self._half + text)
+        if self._half:
+            before = self._held[-1] if self._held else self._so_far
+            if not before or not text.startswith(before):  # where all comes again, so does the half
+                text = self._half + text
+            self._half = ""
+        if not text.isascii():
+            text, self._half = join_surrogates(text)
         if self._state == _DELTAS or not text:
             return text
         return self._decide(text)
@@ -59,7 +64,7 @@ class Partials:
             return text
         held, self._state = self._held, _DELTAS
         last = held[-1]
-        if len(set(last)) >= _DISTINCT:
+        if _says_much(last):
             return last[len(self._so_far) :] + text
         return "".join(held) + text
 
@@ -85,12 +90,17 @@ class Partials:
         held = self._held
         if len(text) >= len(held[-1]) and text.startswith(held[-1]):
             held.append(text)
-            if len(set(text)) < _DISTINCT:
+            if not _says_much(text):
                 return ""
             self._state, self._so_far, self._held = _CUMULATIVE, text, []
             return text[len(so_far) :]
         self._state, self._so_far, self._held = _DELTAS, "", []
         return "".join(held) + text
+
+
+def _says_much(text: str) -> bool:
+    """Whether a text is of so many different characters, blanks aside, that it does not come twice by accident."""
+    return len(set("".join(text.split()))) >= _DISTINCT
 
 
 def join_surrogates(text: str) -> tuple[str, str]:

@@ -175,11 +175,10 @@ class ChatNormalizer:
         base = self._base
         for key in _ENVELOPE:
             value = chunk.get(key)
-            if value is not None and (value != "" or key not in base) and (key not in base or not base[key]):
-                base[key] = value
-        id_ = chunk.get("id")
-        if self._id is None and isinstance(id_, str) and id_:
-            self._id = id_
+            if value and isinstance(value, int if key == "created" else str):
+                base.setdefault(key, value)
+        if self._id is None and "id" in base:
+            self._id = base["id"]
 
     # -- envelopes ---------------------------------------------------------------------------------------------
 
@@ -204,7 +203,7 @@ class ChatNormalizer:
             told = {k: v for k, v in chunk.items() if k not in _ENVELOPE and k not in ("choices", "usage")}
             if not (_any(extra) or _any(fields) or _any(told)):
                 return []
-            deltas = [{}]
+            deltas = [{**choice.open(), **extra}]
         elif extra:
             deltas[0].update({k: v for k, v in extra.items() if k not in deltas[0]})
         out = []
@@ -224,7 +223,7 @@ class ChatNormalizer:
     def _with(self, chunk: Mapping[str, Any], choices: list[Any], first: bool) -> dict[str, Any]:
         base = self._base
         out: dict[str, Any] = {
-            "id": self._id or base.setdefault("id", self._new_id()),
+            "id": self._id or self._new_id(),
             "object": _OBJECT,
             "created": base.setdefault("created", int(time.time())),
             "model": base.get("model") or self._exchange.model() or "",
