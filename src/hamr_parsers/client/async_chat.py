@@ -189,6 +189,8 @@ class AsyncChatClient:
         self._running: Counter[str] = Counter()
         self._only_model: str | None = None  # the one that a gateway serves, once it was asked
         self._http: httpx2.AsyncClient | None = None
+        self._http_loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
         self._warned = False
 
     def __repr__(self) -> str:
@@ -201,9 +203,10 @@ class AsyncChatClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close the connections; the client is not to be used any more."""
+        self._closed = True
         http, self._http = self._http, None
-        if http is not None:
+        if http is not None and self._http_loop is asyncio.get_running_loop():
             await http.aclose()
 
     # -- what a gateway has ------------------------------------------------------------------------------------
@@ -377,8 +380,11 @@ class AsyncChatClient:
         timeout: Timeout,
         notify: Callable[[Notice], Any] | None = None,
     ) -> Transfer:
-        if self._http is None or self._http.is_closed:
-            self._http = http_client(self.connection.base_url, self.timeout)
+        if self._closed:
+            raise ClientError("this client was closed; make a new one")
+        loop = asyncio.get_running_loop()
+        if self._http is None or self._http_loop is not loop:  # connections belong to a loop
+            self._http, self._http_loop = http_client(self.connection.base_url, self.timeout), loop
         return Transfer(
             self._http, method, asked, headers, body, timeout, self._retries, notify or self._tell
         )
@@ -482,6 +488,9 @@ class AsyncChatStream:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        self._queue.put_nowait(None)  # for whoever waits for the next event
 
     cancel = aclose
 

@@ -22,6 +22,7 @@ from ..message import ParsedMessage
 from ..wire import Report
 from .async_chat import AsyncChatClient, AsyncChatStream, ChatResponse, GatewayModel, StreamEvent
 from .connection import Connection
+from .errors import ClientError
 from .notices import Notice
 from .request import Messages
 
@@ -37,10 +38,11 @@ class _Loop:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
+        self._stopped = False
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of a coroutine; interrupted, it is cancelled."""
-        future = asyncio.run_coroutine_threadsafe(work, self._running())
+        future = self.start(work)
         try:
             return future.result()
         except BaseException:
@@ -49,8 +51,27 @@ class _Loop:
                 concurrent.futures.wait([future], timeout=5)
             raise
 
+    def start(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Hand a coroutine to the loop.
+
+        Raises:
+            ClientError: the client was closed.
+        """
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self._running())
+        except BaseException:
+            work.close()
+            raise
+
+    @property
+    def started(self) -> bool:
+        """Whether there is a thread to end."""
+        return self._loop is not None and self._pid == os.getpid()
+
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
+            if self._stopped:
+                raise ClientError("this client was closed; make a new one")
             if self._loop is None or self._pid != os.getpid():
                 self._loop, self._pid = asyncio.new_event_loop(), os.getpid()
                 threading.Thread(
@@ -62,6 +83,7 @@ class _Loop:
         """End the thread."""
         with self._lock:
             loop, self._loop = self._loop, None
+            self._stopped = True
         if loop is not None and self._pid == os.getpid() and not loop.is_closed():
             loop.call_soon_threadsafe(loop.stop)
 
@@ -117,7 +139,7 @@ class ChatClient:
     def close(self) -> None:
         """Close the connections and end the thread."""
         if self._end.alive:
-            if self._loop._loop is not None:
+            if self._loop.started:
                 self._loop.run(self._client.aclose())
             self._end()
 
@@ -196,7 +218,9 @@ class ChatStream:
 
     def close(self) -> None:
         """End the answer: what still comes is not read. Does nothing once it is over."""
-        self._loop.run(self._stream.aclose())
+        if self._loop.started:  # else nothing was asked yet, or the client is closed
+            self._loop.run(self._stream.aclose())
+        self._stream._over = True
 
     cancel = close
 
@@ -263,7 +287,7 @@ class _Notices:
         """The result of a coroutine; notices are told while it is waited for."""
         if self._tell is None:
             return loop.run(work)
-        future = asyncio.run_coroutine_threadsafe(work, loop._running())
+        future = loop.start(work)
         future.add_done_callback(lambda _: self._queue.put(None))
         try:
             while not future.done():

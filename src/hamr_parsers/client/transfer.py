@@ -106,12 +106,11 @@ class Transfer:
                 response = await self._send()
                 if response.status_code == 200:
                     return response
-                body = await self._error_body(response)
                 error: GatewayError = failure(
                     replace(self._asked, size=len(self._body or b"")),
                     response.status_code,
                     response.headers,
-                    body,
+                    await self._error_body(response),  # no variable: it may echo a key into a traceback
                 )
             except httpx2.HTTPError as problem:
                 # The HTTP library's exception holds the request and its headers: it goes no further.
