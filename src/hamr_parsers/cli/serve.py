@@ -165,7 +165,10 @@ def serve(
     connect_timeout: Annotated[
         float,
         typer.Option(
-            min=0.001, metavar="SECONDS", help="Until the upstream takes a connection.", rich_help_panel=_TIMES
+            min=0.001,
+            metavar="SECONDS",
+            help="Until the upstream takes a connection.",
+            rich_help_panel=_TIMES,
         ),
     ] = 5,
     keep_alive: Annotated[
@@ -252,11 +255,11 @@ def serve(
     address = sock.getsockname()
     if settings.target.url("/v1").rstrip("/") in _own_urls(address):
         sock.close()
-        raise ServeError(f"--upstream {settings.target.shown} is this proxy itself; choose another --port")
+        raise ServeError(f"--upstream {settings.target.base} is this proxy itself; choose another --port")
     if not is_local(host):
         complain(
             f"listening on {host}: whoever reaches this machine can use the upstream"
-            + (" with your key" if settings.api_key or settings.headers else "")
+            + (" with your key" if settings.authorization or settings.headers else "")
             + "; 127.0.0.1 keeps it to this machine"
         )
     _log(quiet)
@@ -271,7 +274,7 @@ def _own_urls(address: Any) -> set[str]:
 
 def _announce(settings: ProxySettings, address: Any) -> None:
     host = f"[{address[0]}]" if ":" in address[0] else address[0]
-    typer.echo(f"http://{host}:{address[1]}/v1 -> {settings.target.shown}")
+    typer.echo(f"http://{host}:{address[1]}/v1 -> {settings.target.base}")
     if settings.capture is not None:
         typer.echo(f"captures go to {settings.capture}")
     sys.stdout.flush()

@@ -119,7 +119,7 @@ class Proxy:
     async def _probe(self, request: Request) -> int:
         """A gateway is judged by its list of models."""
         headers = to_upstream(
-            request.headers.raw, self.settings.headers, self.settings.api_key, read_here=True
+            request.headers.raw, self.settings.headers, self.settings.authorization, read_here=True
         )
         got = await self.upstream.send("GET", self.settings.target.url("/v1/models"), headers, None)
         try:

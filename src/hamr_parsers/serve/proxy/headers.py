@@ -43,7 +43,7 @@ def _named(headers: Iterable[tuple[bytes, bytes]]) -> set[bytes]:
 def to_upstream(
     headers: Iterable[tuple[bytes, bytes]],
     own: Mapping[str, str],
-    api_key: str | None,
+    authorization: str | None,
     *,
     read_here: bool,
     anthropic: bool = False,
@@ -53,7 +53,7 @@ def to_upstream(
     Args:
         headers: the client's.
         own: those of the proxy's user, which replace the client's.
-        api_key: replaces the client's `Authorization`.
+        authorization: replaces the client's.
         read_here: whether the bodies are read by the proxy (else they pass untouched).
         anthropic: the client speaks that API, and its `x-api-key` is meant as the upstream's bearer token.
     """
@@ -61,8 +61,8 @@ def to_upstream(
     if anthropic:
         headers = _as_openai(headers)
     replaced = {name.lower().encode("latin-1"): value.encode("utf-8") for name, value in own.items()}
-    if api_key is not None:
-        replaced.setdefault(b"authorization", b"Bearer " + api_key.encode("utf-8"))
+    if authorization is not None:
+        replaced.setdefault(b"authorization", authorization.encode("utf-8"))
     dropped = _REQUEST | _named(headers) | replaced.keys()
     if read_here:
         replaced[b"accept-encoding"] = b"identity"

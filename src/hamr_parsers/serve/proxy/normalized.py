@@ -98,7 +98,7 @@ class _Exchange:
         self._headers = to_upstream(
             scope["headers"],
             settings.headers,
-            settings.api_key,
+            settings.authorization,
             read_here=True,
             anthropic=isinstance(surface, Messages),
         )

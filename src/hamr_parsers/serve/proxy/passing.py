@@ -27,7 +27,7 @@ async def pass_on(proxy: Proxy, scope: Scope, receive: Receive, send: Send) -> N
     delivery = Delivery(send, proxy.settings.timeouts)
     began = time.monotonic()
     settings = proxy.settings
-    headers = to_upstream(scope["headers"], settings.headers, settings.api_key, read_here=False)
+    headers = to_upstream(scope["headers"], settings.headers, settings.authorization, read_here=False)
     path = scope.get("raw_path", scope["path"].encode()).decode("latin-1").partition("?")[0]
     query = scope["query_string"].decode("latin-1")
     url = settings.target.url(path) + (f"?{query}" if query else "")

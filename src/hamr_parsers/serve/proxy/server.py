@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import gc
+import logging
 import socket
 import threading
 import time
@@ -95,6 +96,7 @@ def _config(proxy: Proxy) -> uvicorn.Config:
 
 def serve(proxy: Proxy, sockets: Sequence[socket.socket]) -> None:
     """Serve until a signal ends it. Returns normally after Ctrl-C."""
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it would tell every URL, with its query
     gc.collect()
     gc.freeze()  # what was loaded stays: collections while streams run look at what is young only
     try:

@@ -9,10 +9,11 @@ URL without credentials.
 from __future__ import annotations
 
 import fnmatch
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from ...errors import HamrParsersError
 from ...wire import WireOptions
@@ -31,14 +32,14 @@ class Target:
     """The upstream's place.
 
     Attributes:
-        base: its OpenAI base URL, without a slash at the end; may hold credentials.
+        base: its OpenAI base URL, without a slash at the end, and without credentials.
         root: what its other paths stand under.
-        shown: the base URL as it may be shown.
+        credentials: those that stood in the URL, `NAME:PASSWORD`; sent as basic authorization.
     """
 
-    base: str = field(repr=False)
-    root: str = field(repr=False)
-    shown: str
+    base: str
+    root: str
+    credentials: str | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, url: str) -> Target:
@@ -51,10 +52,10 @@ class Target:
         path = parts.path.rstrip("/") or "/v1"
         if path.endswith("/chat/completions"):
             path = path.removesuffix("/chat/completions")
-        base = parts._replace(path=path, query="", fragment="")
+        credentials, _, place = parts.netloc.rpartition("@")
+        base = parts._replace(netloc=place, path=path, query="", fragment="")
         root = base._replace(path=path.removesuffix("/v1"))
-        shown = base._replace(netloc=parts.netloc.rpartition("@")[2])
-        return cls(base.geturl(), root.geturl(), shown.geturl())
+        return cls(base.geturl(), root.geturl(), unquote(credentials) or None)
 
     def url(self, path: str) -> str:
         """Where a path of the proxy leads."""
@@ -153,7 +154,16 @@ class ProxySettings:
                     return replace(self.wire, parser=parser)
         return self.wire
 
+    @property
+    def authorization(self) -> str | None:
+        """The value of the upstream's `Authorization`; None: the client's own."""
+        if self.api_key is not None:
+            return f"Bearer {self.api_key}"
+        if self.target.credentials is not None:
+            return "Basic " + b64encode(self.target.credentials.encode()).decode()
+        return None
+
     def secrets(self) -> list[str]:
         """What the proxy itself knows and must not tell."""
-        parts = urlsplit(self.target.base)
-        return [value for value in (self.api_key, parts.password, parts.username) if value]
+        name, _, password = (self.target.credentials or "").partition(":")
+        return [value for value in (self.api_key, password or name) if value]

@@ -92,8 +92,8 @@ class Upstream:
 
     def __init__(self, settings: ProxySettings) -> None:
         self._settings = settings
-        self.shown = settings.target.shown
-        self._asked = Asked(self.shown, self.shown, sent_key=settings.api_key is not None)
+        self.shown = settings.target.base
+        self._asked = Asked(self.shown, self.shown, sent_key=settings.authorization is not None)
         times = settings.timeouts
         self._client = httpx2.AsyncClient(
             timeout=httpx2.Timeout(times.silence, connect=times.connect, pool=None),
