@@ -41,7 +41,7 @@ from ..wire.collect import Collector, message_of
 from ..wire.whole import gather
 from .config.load import Configuration
 from .config.provider import ModelSettings
-from .connection import Connection, connect
+from .connection import Connection, SecretHeaders, connect
 from .discovery import ServedModel, served_models
 from .errors import ClientError, GatewayError, NotAGatewayError, StreamRunningError, UnknownModelError
 from .failure import Asked, in_stream, no_models
@@ -166,6 +166,8 @@ class AsyncChatClient:
         connection: Connection | None = None,
     ) -> None:
         read = isinstance(config, Configuration)
+        api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
+        headers = SecretHeaders(headers or {})
         self.connection = connection or connect(
             provider=provider,
             base_url=base_url,

@@ -200,6 +200,10 @@ def connect(
         ConfigurationError: an option or a file cannot be used.
         UnknownParserError: there is no such parser.
     """
+    # From here on no variable of a frame shows them.
+    api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
+    given = {name: _template(value, f"header {name}") for name, value in (headers or {}).items()}
+    del headers
     if tool_call_parser is not None:
         get_family(tool_call_parser)
     alone = base_url is not None and provider is None
@@ -217,8 +221,7 @@ def connect(
         changes["base_url"] = Sourced(check_base_url(base_url), Source("option", "base_url"))
     if api_key is not None:
         changes["api_key"] = _template(api_key, "api_key")
-    if headers:
-        given = {name: _template(value, f"header {name}") for name, value in headers.items()}
+    if given:
         changes["headers"] = merged_headers(chosen.headers, given)
     level: Sourced[str] | None = configuration.thinking if configuration is not None and not alone else None
     if thinking is not None:

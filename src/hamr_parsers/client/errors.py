@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
+from types import TracebackType
 
 from ..errors import HamrParsersError
 
@@ -37,6 +38,7 @@ __all__ = [
     "StreamRunningError",
     "UnknownModelError",
     "nearest",
+    "without_frames",
 ]
 
 #: Usage or configuration: what the caller or a file says cannot be used.
@@ -212,6 +214,21 @@ class UnknownModelError(GatewayError):
 
 class GatewayStatusError(GatewayError):
     """The gateway answered with an error status of another kind (4xx, 5xx)."""
+
+
+class without_frames:
+    """An error that leaves this block forgets where in it it was raised, and what it was raised from: the frames
+    have secrets and whole files in their variables, which crash reporters and debuggers show."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, ClientError):
+            error.__context__ = None
+            raise error.with_traceback(None) from None
 
 
 def nearest(name: str, known: Iterable[str], n: int = 3) -> list[str]:

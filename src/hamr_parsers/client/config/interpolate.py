@@ -20,7 +20,7 @@ from typing import Literal
 
 from pydantic import SecretStr
 
-from ..errors import CommandNotAllowedError, ConfigurationError, MissingVariableError
+from ..errors import CommandNotAllowedError, ConfigurationError, MissingVariableError, without_frames
 from .source import Source
 
 __all__ = ["COMMAND_SECONDS", "Template", "variable"]
@@ -62,6 +62,10 @@ class Template:
         Raises:
             ConfigurationError: names the place and the way out.
         """
+        with without_frames():
+            self._check()
+
+    def _check(self) -> None:
         if self.is_command:
             return
         for match in _PIECE.finditer(self._text.get_secret_value()):
@@ -80,8 +84,11 @@ class Template:
             CommandNotAllowedError: it is a command, and `allow_commands` is not set.
             ConfigurationError: it names no variable where it should, or the command failed.
         """
-        self.check()
-        env = os.environ if environ is None else environ
+        with without_frames():
+            return self._resolve(os.environ if environ is None else environ, allow_commands)
+
+    def _resolve(self, env: Mapping[str, str], allow_commands: bool) -> SecretStr:
+        self._check()
         if self.is_command:
             return self._run(env, allow_commands)
 

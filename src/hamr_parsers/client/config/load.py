@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from ...errors import UnknownParserError
 from ...families.registry import get_family
-from ..errors import ConfigurationError, ProviderError, nearest, some
+from ..errors import ConfigurationError, ProviderError, nearest, some, without_frames
 from .compat import THINKING_FORMATS, Compat
 from .interpolate import Template, variable
 from .models_json import ModelsFile, OverrideEntry, read_models_json
@@ -169,6 +169,16 @@ def load_configuration(
         ConfigurationError: a file cannot be read or used, or a file that was named is not there. The message
             names file, line where it is known, and key.
     """
+    with without_frames():
+        return _load(config, models_json, cwd, environ)
+
+
+def _load(
+    config: str | Path | None,
+    models_json: str | Path | None,
+    cwd: Path | None,
+    environ: Mapping[str, str] | None,
+) -> Configuration:
     found = Configuration()
     path = Path(models_json) if models_json is not None else default_models_json(environ)
     read = read_models_json(path)
