@@ -1,5 +1,7 @@
 """Read what open models write: any model's raw output in; content, reasoning and OpenAI tool calls out."""
 
+from typing import TYPE_CHECKING, Any
+
 from ._version import __version__
 from .detect import Detection, detect
 from .errors import (
@@ -32,7 +34,27 @@ from .render import render
 from .select import Resolution, resolve_parser
 from .tools import ToolSet
 
+if TYPE_CHECKING:
+    from .client.async_chat import AsyncChatClient
+    from .client.chat import ChatClient
+    from .client.correction import correction_message
+    from .client.history import repair_history
+    from .wire import UpstreamError, normalize_response, normalize_stream
+
+# Of other rooms, loaded on first use: reading text needs none of them.
+_ELSEWHERE = {
+    "AsyncChatClient": ".client",
+    "ChatClient": ".client",
+    "UpstreamError": ".wire",
+    "correction_message": ".client.correction",
+    "normalize_response": ".wire",
+    "normalize_stream": ".wire",
+    "repair_history": ".client.history",
+}
+
 __all__ = [
+    "AsyncChatClient",
+    "ChatClient",
     "ContentDelta",
     "Detection",
     "Diagnostic",
@@ -57,14 +79,33 @@ __all__ = [
     "ToolCallStart",
     "ToolSet",
     "UnknownParserError",
+    "UpstreamError",
     "__version__",
     "aiter_events",
+    "correction_message",
     "detect",
     "get_family",
     "iter_events",
     "list_families",
+    "normalize_response",
+    "normalize_stream",
     "parse",
     "register_family",
     "render",
+    "repair_history",
     "resolve_parser",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    module = _ELSEWHERE.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(module, __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ELSEWHERE})

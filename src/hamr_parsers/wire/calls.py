@@ -136,7 +136,7 @@ class Calls:
                 if call.complete and not twin.complete and twin.index is None:
                     twin.arguments, twin.complete, twin.closing = call.arguments, True, ""
                 self._report.repairs["doubled"] += 1
-            elif final or all(other.ended for other in self._rivals(call)):
+            elif final or (call.complete and all(other.ended for other in self._rivals(call))):
                 self._waiting.remove(call)
                 if self._incomplete == "drop" and not call.complete:
                     call.dropped = True
@@ -148,7 +148,7 @@ class Calls:
             return same_value(call.value(), other.value())
         if not final:
             return False
-        one, two = ("".join(c.arguments).rstrip() for c in (call, other))
+        one, two = ("".join("".join(c.arguments).split()) for c in (call, other))  # blanks are a matter of style
         return one.startswith(two) or two.startswith(one)
 
     # -- giving out ------------------------------------------------------------------------------------------
