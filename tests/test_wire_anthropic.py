@@ -228,6 +228,35 @@ class TestOrder:
             ("content_block_delta", 1),
         ]
 
+    def test_what_waits_comes_in_the_order_in_which_it_began(self) -> None:
+        stream = MessagesStream(ASKED)
+        for one in (
+            call_start(0, "a", "f"),
+            call_more(0, '{"x": '),
+            call_start(1, "b", "f"),
+            chunk({"content": "between"}),
+            call_start(2, "c", "f"),
+            call_more(1, "{}"),
+            call_more(2, "{}"),
+            call_more(0, "1}"),
+            chunk({}, "tool_calls"),
+        ):
+            stream.feed(one)
+        stream.close()
+        content = stream.message()["content"]
+        assert [block.get("id") or block["text"] for block in content] == ["a", "b", "between", "c"]
+
+    @pytest.mark.parametrize(
+        "arguments", [r'{"a": "\"}"', r'{"a": "}"', '{"a": {}', '{"a": [{"b": 1}]', r'{"a": "\\"']
+    )
+    def test_a_call_is_not_over_before_its_object_is(self, arguments: str) -> None:
+        stream = MessagesStream(ASKED)
+        stream.feed(call_start(0, "a", "f"))
+        for sign in arguments:
+            stream.feed(call_more(0, sign))
+        assert stream.feed(chunk({"content": "x"})) == []
+        assert [name for name, _ in stream.feed(call_more(0, "}"))][1] == "content_block_stop"
+
     def test_half_a_surrogate_pair_in_a_call_is_replaced(self, server: Loopback, client: Any) -> None:
         parts = [r'{"a": "\ud83d', r" x \ude00 ", r"\ud83", r"d\ude", r'00\ud83d\\\"\ud83d"}']
         chunks = [call_start(0, "a", "f"), *(call_more(0, part) for part in parts), chunk({}, "tool_calls")]
@@ -290,6 +319,20 @@ class TestAnswer:
         assert [block["type"] for block in message["content"]] == ["text"]
         assert message["stop_reason"] == "max_tokens"
 
+    def test_what_is_no_object_in_a_whole_call_is_kept_as_text(self) -> None:
+        for arguments in ('{"a": NaN}', "[1]", "none"):
+            told = Told([("call", "a", "f", arguments)], "tool_calls", [])
+            block = from_completion(told.completion(), ASKED)["content"][0]
+            assert block["input"] == {"INVALID_JSON": arguments}
+
+    def test_only_the_first_choice_is_told(self) -> None:
+        stream = MessagesStream(ASKED)
+        other = chunk({"content": "no"})
+        other["choices"][0]["index"] = 1
+        stream.feed(other | {"choices": [*other["choices"], *chunk({"content": "yes"}, "stop")["choices"]]})
+        stream.close()
+        assert [block["text"] for block in stream.message()["content"]] == ["yes"]
+
     def test_calls_make_tool_use_whatever_the_server_says(self) -> None:
         told = Told([("call", "a", "f", "{}")], "stop", [])
         assert from_completion(told.completion(), ASKED)["stop_reason"] == "tool_use"
@@ -335,6 +378,10 @@ class TestAnswer:
         assert body["error"]["type"] == "invalid_request_error"
         assert body["error"]["message"].startswith("prompt is too long: ")
 
+    def test_a_server_that_failed_is_no_prompt_that_is_too_long(self) -> None:
+        status, body = error_response(UpstreamError("cannot allocate the context window", None, 500))
+        assert (status, body["error"]["type"]) == (500, "api_error")
+
     def test_an_error_of_ours_tells_no_secret(self) -> None:
         assert "hunter2" not in json.dumps(error_response(RuntimeError("key=hunter2")))
 
@@ -351,6 +398,11 @@ class TestIds:
     def test_any_tool_use_id_stays_one_id(self, id: str) -> None:
         assert tool_use_id(chat_call_id(id)) in (id, tool_use_id(id))
         assert chat_call_id(tool_use_id(chat_call_id(id))) == chat_call_id(id)
+
+    def test_an_id_that_looks_packed_is_packed_again(self) -> None:
+        packed = tool_use_id("functions.f:0")
+        assert tool_use_id(packed) != packed
+        assert chat_call_id(tool_use_id(packed)) == packed
 
     def test_ids_that_fit_stay(self) -> None:
         for id in ("toolu_01A", "call_abc", "AbC123xyz"):

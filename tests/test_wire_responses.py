@@ -274,6 +274,11 @@ class TestOrder:
         assert [name for name, _ in stream.close()] == ["response.completed"]
         assert stream.close() == stream.feed(chunk({"content": "late"})) == []
 
+    def test_nothing_is_told_between_the_finish_and_the_end(self) -> None:
+        stream = ResponsesStream(ASKED)
+        stream.feed(chunk({"content": "a"}, "stop"))
+        assert stream.feed(chunk({"content": "late"})) == []
+
     def test_usage_after_the_finish_counts(self) -> None:
         stream = ResponsesStream(ASKED)
         stream.feed(chunk({"content": "a"}, "stop"))

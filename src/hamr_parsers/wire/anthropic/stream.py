@@ -89,7 +89,7 @@ class MessagesStream:
             return []
         out = self.start()
         self._closed = True
-        self._end(error is not None or self._cut(), out)
+        self._end(True, out)  # it was cut, or is over already
         if error is not None:
             last = self._blocks.all[-1] if self._blocks.all else None
             if last is not None and last.kind == "call" and not last.complete:

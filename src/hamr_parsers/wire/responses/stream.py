@@ -89,7 +89,7 @@ class ResponsesStream:
         out = self.start()
         self._closed = True
         finish = self._reader.finish
-        self._end(error is not None or finish is None, out)
+        self._end(True, out)  # there was no finish reason, or it is over already
         response = {**self.response, "output": self._items.output, "usage": usage_object(self._reader.usage)}
         if error is not None:
             response |= {"status": "failed", "error": error_object(error)}
