@@ -250,6 +250,21 @@ def test_a_request_that_needs_no_change_goes_upstream_byte_for_byte() -> None:
         assert server.requests[0].partition(b"\r\n\r\n")[2] == body
 
 
+def test_encrypted_upstreams_go_the_usual_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The usual transport of httpx2, which `https://` has, without certificates."""
+    monkeypatch.setattr("hamr_parsers.serve.proxy.upstream.PlainTransport", lambda *_: None)
+    with proxied(rate=500) as (proxy, gateway):
+        asked = question(gateway.scenarios[CALL], stream=True)
+        assert calls_of(post(proxy, asked)) == truth(gateway, CALL)
+        for fault in ("drop=0.5", "reset=0.5"):
+            assert "error" in post(proxy, asked, {"x-replay-fault": fault}).chunks[-1]
+        with httpx2.stream(
+            "POST", proxy.base_url + "/chat/completions", json=asked, trust_env=False
+        ) as response:
+            next(response.iter_raw())
+        until(lambda: gateway.requests[-1].ended == "disconnected")
+
+
 def test_many_streams_at_once_are_not_mixed_up() -> None:
     faults = ["no-index", "cumulative-arguments", "split-utf8", "small-pieces", "drop=0.5"]
     names = [CALL, LONG, REASONED, "kimi-k2-instruct:no-arguments", "mistral-small-3.2:unicode"]

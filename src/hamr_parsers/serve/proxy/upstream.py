@@ -6,9 +6,9 @@ TCP, and nothing grows here. Nothing is tried twice: a request that reached a mo
 refused connection is told at once, which a person can mend and a loop cannot. To keep idle connections from dying
 under a request, they are given up before servers do so (uvicorn's five seconds are the shortest known).
 
-What a piece costs, measured in the load run (bench/load.py, 20 chunks a second in each of 200 streams): 80 us through
-httpx2 and uvicorn, with or without its read time-out; aiohttp's client would bring that to 33, which the target does
-not need, and httpx2 is what the rest of the client runs on.
+What a piece costs, as bench/load.py measured it (200 streams of 20 pieces a second, two cores shared with other work):
+76 to 97 us through httpx2 and uvicorn and nothing else, with or without a read time-out; 33 with aiohttp's client.
+plain.py takes 30 of the difference and keeps the client on one HTTP library; mending and counting cost 30 more.
 """
 
 from __future__ import annotations
@@ -16,16 +16,31 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import aclosing
+from urllib.request import getproxies
 
+import httpcore2
 import httpx2
 
 from ...client.failure import Asked, broken, failure, no_models
 from .failure import Failure, Kind
 from .headers import Raw
+from .plain import PlainTransport
 from .settings import ProxySettings
 
 __all__ = ["Answer", "Upstream"]
 
+#: The transports raise the errors of either package; the names and kinds are the same.
+_ERRORS = (
+    httpx2.HTTPError,
+    httpx2.StreamError,
+    httpcore2.TimeoutException,
+    httpcore2.NetworkError,
+    httpcore2.ProtocolError,
+    ssl.SSLError,
+)
+_TIMEOUTS = (httpx2.TimeoutException, httpcore2.TimeoutException)
+_CONNECT_TIMEOUTS = (httpx2.ConnectTimeout, httpcore2.ConnectTimeout)
+_CONNECT_ERRORS = (httpx2.ConnectError, httpcore2.ConnectError)
 _IDLE = 3.0  # seconds that an unused connection is kept
 _KEPT = 32  # unused connections
 
@@ -62,7 +77,7 @@ class Answer:
             async with aclosing(source):
                 async for piece in source:
                     yield piece
-        except (httpx2.HTTPError, httpx2.StreamError, ssl.SSLError) as error:
+        except _ERRORS as error:
             raise self._upstream.failure(error, began=True) from error
 
     async def read(self, limit: int, first: bytes = b"") -> bytes:
@@ -95,7 +110,9 @@ class Upstream:
         self.shown = settings.target.base
         self._asked = Asked(self.shown, self.shown, sent_key=settings.authorization is not None)
         times = settings.timeouts
+        plain = settings.target.base.startswith("http:") and (settings.target.is_loopback or not getproxies())
         self._client = httpx2.AsyncClient(
+            transport=PlainTransport(_KEPT, _IDLE) if plain else None,
             timeout=httpx2.Timeout(times.silence, connect=times.connect, pool=None),
             limits=httpx2.Limits(
                 max_connections=None, max_keepalive_connections=_KEPT, keepalive_expiry=_IDLE
@@ -116,7 +133,7 @@ class Upstream:
         try:
             request = self._client.build_request(method, url, headers=headers, content=content)
             return Answer(await self._client.send(request, stream=True), self)
-        except (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError) as error:
+        except (*_ERRORS, httpx2.InvalidURL) as error:
             raise self.failure(error) from error
 
     async def close(self) -> None:
@@ -128,13 +145,13 @@ class Upstream:
         times = self._settings.timeouts
         kind: Kind = "broken"
         status = 502
-        if isinstance(error, httpx2.TimeoutException) and not isinstance(error, httpx2.ConnectTimeout):
+        if isinstance(error, _TIMEOUTS) and not isinstance(error, _CONNECT_TIMEOUTS):
             what = "stopped in the middle of its answer" if began else "did not answer"
             said = f"the upstream {self.shown} {what}: nothing came for {times.silence:g} s (--timeout)"
             return Failure("timeout", 504, said)
-        if isinstance(error, httpx2.ConnectTimeout):
+        if isinstance(error, _CONNECT_TIMEOUTS):
             kind, status = "connect_timeout", 504
-        elif isinstance(error, httpx2.ConnectError):
+        elif isinstance(error, _CONNECT_ERRORS):
             kind = "connect"
         return Failure(kind, status, f"the upstream failed: {broken(self._asked, error, begun=began)}")
 
