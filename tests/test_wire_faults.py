@@ -17,8 +17,9 @@ from .wire_faults import Chunks, assert_safe, gathered
 #: Faults of the connection and of the HTTP exchange, which are the transports', clients' and proxy's (their tests).
 ELSEWHERE = {
     "stall", "slow", "held-headers", "silence", "serialised", "switch-kills", "unauthorized", "access",
-    "ai-gateway", "rate-limit", "switching", "bad-gateway", "server-error", "too-large", "html", "bad-json", "empty-body",
-    "no-models", "many-models", "text-lost", "ignores-stream", "always-streams", "none-drops-tools",
+    "ai-gateway", "rate-limit", "switching", "bad-gateway", "server-error", "too-large", "html",
+    "bad-json", "empty-body", "no-models", "many-models", "text-lost", "ignores-stream",
+    "always-streams", "none-drops-tools",
 }  # fmt: skip
 
 
