@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 __all__ = ["REMOVED", "Redactor"]
@@ -35,6 +35,13 @@ _SHAPES = re.compile(
     rb"|(?i:(?<=[?&])(?:api[_-]?key|access_token|token|key|secret|password)=)[^&\s\"'\\]+"
     rb"|(?<=://)[^\s/@:\"'\\]{1,200}:[^\s/@\"'\\]{1,200}(?=@)"
 )
+#: What each shape has in it, in lower case: a text without any needs no search, which would take 90 ms a megabyte, and
+#: all of it at a stretch, while every stream waits.
+_HINTS = (
+    b"sk- pk- rk- ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- hf_ xox akia aiza eyj bearer :// "
+    b"key= token= secret= password="
+).split()
+_BLOCK = 16 * 1024
 _KEPT_HEAD = re.compile(rb"(?i)^(?:bearer[ ]+|[\w-]+=)")
 
 
@@ -57,19 +64,32 @@ class Redactor:
             else:
                 found.add(value.partition(b" ")[2].strip())  # what follows `Bearer`
         spelled = {json.dumps(v.decode("utf-8", "replace"))[1:-1].encode() for v in found}
-        secrets = sorted((v for v in found | spelled if len(v) >= _SHORTEST), key=len, reverse=True)
-        self._known = re.compile(b"|".join(map(re.escape, secrets))) if secrets else None
+        self._known = sorted((v for v in found | spelled if len(v) >= _SHORTEST), key=len, reverse=True)
 
     def clean(self, data: bytes) -> bytes:
         """Data without secrets."""
-        if self._known is not None:
-            data = self._known.sub(REMOVED.encode(), data)
-        return _SHAPES.sub(_shape, data)
+        for secret in self._known:
+            data = data.replace(secret, REMOVED.encode())
+        return b"".join(map(_clean_block, _blocks(data)))
 
     def clean_json(self, value: Any) -> bytes:
         """A JSON value without secrets, as text for a file."""
         text = json.dumps(_members(value, 0), ensure_ascii=False, indent=1)
         return self.clean(text.encode("utf-8", "replace"))
+
+
+def _blocks(data: bytes) -> Iterator[bytes]:
+    """The data in blocks of whole lines: no shape goes over a line's end."""
+    at = 0
+    while at < len(data):
+        end = data.find(b"\n", at + _BLOCK) + 1 or len(data)
+        yield data[at:end]
+        at = end
+
+
+def _clean_block(block: bytes) -> bytes:
+    lowered = block.lower()
+    return _SHAPES.sub(_shape, block) if any(hint in lowered for hint in _HINTS) else block
 
 
 def _shape(match: re.Match[bytes]) -> bytes:
