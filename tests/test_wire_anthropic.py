@@ -378,6 +378,12 @@ class TestAnswer:
         assert body["error"]["type"] == "invalid_request_error"
         assert body["error"]["message"].startswith("prompt is too long: ")
 
+    @pytest.mark.parametrize("status", [400, None])
+    def test_a_prompt_that_is_too_long_is_known_by_its_words(self, status: int | None) -> None:
+        error = UpstreamError("This model's maximum context length is 4096 tokens", "BadRequestError", status)
+        assert error_response(error)[0] == 400
+        assert error_response(error)[1]["error"]["message"].startswith("prompt is too long: ")
+
     def test_a_server_that_failed_is_no_prompt_that_is_too_long(self) -> None:
         status, body = error_response(UpstreamError("cannot allocate the context window", None, 500))
         assert (status, body["error"]["type"]) == (500, "api_error")
