@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 __all__ = ["Delivery", "Refusal"]
@@ -35,7 +35,6 @@ class Delivery:
         content_type: of a stream.
         framing: "chunked", or "close" for a body that ends with the connection.
         models: what `/models` says.
-        headers: extra ones.
     """
 
     refusal: Refusal | None = None
@@ -54,7 +53,6 @@ class Delivery:
     content_type: str = "text/event-stream"
     framing: Literal["chunked", "close"] = "chunked"
     models: Literal["usual", "none", "many"] = "usual"
-    headers: list[tuple[str, str]] = field(default_factory=list)
 
     def stop(self, pieces: int) -> int:
         """The number of pieces that are sent before the end."""

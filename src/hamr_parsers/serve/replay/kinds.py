@@ -23,7 +23,7 @@ class Kind:
         reasoning: the field for the reasoning.
         arguments: what the first chunk of a call has: "" or "{" or nothing ("absent"), or the "whole" call.
         index: "count" from 0, or always "zero".
-        later: what later chunks of a call repeat beside index and arguments.
+        later, later_function: what later chunks of a call repeat beside index and arguments.
         every_delta: what every delta of content, reasoning and calls has.
         usage: "choices-empty" (after the finish), "in-finish", or "after-finish" (with a choice and an empty delta).
         usage_always: sent even if it was not asked for.
@@ -32,8 +32,8 @@ class Kind:
         parses_always: calls are parsed even when no tools were sent or `tool_choice` was "none".
         loses_cut_calls: a call that `max_tokens` cut is a 502 when not streamed.
         loads: a model that is not the running one is loaded first, with loading frames.
-        chunk, choice, message: extra fields of chunks, choices (streamed) and whole messages.
-        model_entry: extra fields of an entry of `/v1/models`; models_key: a second list in that answer.
+        chunk, first_chunk, choice, message: extra fields of chunks, the first one, choices (streamed), whole messages.
+        model_entry, owned_by: fields of an entry of `/v1/models`; models_key: a second list in that answer.
         error: the style of its error objects.
         unknown_status: the status for a model that it does not have.
         max_body: the largest request body.
