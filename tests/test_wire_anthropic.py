@@ -569,8 +569,8 @@ class TestRequest:
     @pytest.mark.parametrize(
         ("fields", "expected"),
         [
-            ({"thinking": {"type": "enabled", "budget_tokens": 32000}}, ("high", True)),
-            ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, ("low", True)),
+            ({"thinking": {"type": "enabled", "budget_tokens": 32000}}, ("high", None)),
+            ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, ("low", None)),
             ({"thinking": {"type": "disabled"}}, ("none", False)),
             ({"thinking": {"type": "adaptive"}}, (None, None)),
             ({"thinking": {"type": "adaptive"}, "output_config": {"effort": "max"}}, ("high", None)),
@@ -581,6 +581,15 @@ class TestRequest:
         body = chat(**fields)
         assert body.get("reasoning_effort") == expected[0]
         assert body.get("chat_template_kwargs", {}).get("enable_thinking") is expected[1]
+
+    def test_a_model_that_cannot_think_is_not_read_as_if_all_were_thought(self) -> None:
+        """Claude Code asks every model to think."""
+        from hamr_parsers.wire import Exchange
+
+        asked = ASKED | {"model": "Qwen3-Coder-30B", "thinking": {"type": "enabled", "budget_tokens": 9000}}
+        answer = Told([("text", "Hello.")], "stop", []).completion()
+        message = from_completion(Exchange(to_chat(asked).body).response(answer), asked)
+        assert [block["type"] for block in message["content"]] == ["text"]
 
     def test_the_clients_own_switch_counts(self) -> None:
         body = chat(thinking={"type": "disabled"}, chat_template_kwargs={"enable_thinking": True})

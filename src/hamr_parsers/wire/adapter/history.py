@@ -33,6 +33,10 @@ __all__ = [
 INVALID = "INVALID_JSON"
 """The key for arguments that are no JSON object, as Anthropic's documentation has it."""
 
+_EFFORTS = {"none": "none", "minimal": "low", "low": "low", "medium": "medium"} | dict.fromkeys(
+    ("high", "xhigh", "max"), "high"
+)
+
 ReasoningField = Literal["reasoning_content", "reasoning", "both"]
 
 
@@ -160,34 +164,30 @@ def _content(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]]:
     return parts
 
 
-def thinking_fields(on: bool | None, effort: str | None, field: str) -> dict[str, Any]:
+def thinking_fields(off: bool, effort: str | None, field: str) -> dict[str, Any]:
     """The fields of a chat request that ask for thinking, or for none.
 
     Local servers know two ways: `reasoning_effort` (Ollama, LM Studio, gpt-oss everywhere) and the template's own
-    switch, `enable_thinking` or `thinking` (vLLM, SGLang, llama.cpp). Both are set; each passes over the other.
+    switch, `enable_thinking` or `thinking` (vLLM, SGLang, llama.cpp). Both turn it off; each passes over the other.
+    On, the switch is left as the model has it: agents ask every model to think, and a model that cannot would be read
+    as if all that it says were thought.
 
     Args:
-        on: whether to think; None leaves it to the model.
+        off: whether the request turns thinking off.
         effort: how much; words that local models do not know become the nearest one that they do.
         field: the name of the request's field, for the error.
 
     Raises:
         BadRequestError: `effort` is no known word.
     """
-    known = {"none": "none", "minimal": "low", "low": "low", "medium": "medium"}
-    known |= dict.fromkeys(("high", "xhigh", "max"), "high")
-    if effort is not None and effort not in known:
-        raise BadRequestError(field, f"must be one of {', '.join(known)}, not {effort!r}")
-    if effort == "none":
-        on = False
-    fields: dict[str, Any] = {}
-    if on is False:
-        fields["reasoning_effort"] = "none"
-    elif effort is not None:
-        fields["reasoning_effort"] = known[effort]
-    if on is not None:
-        fields["chat_template_kwargs"] = {"enable_thinking": on, "thinking": on}
-    return fields
+    if effort is not None and effort not in _EFFORTS:
+        raise BadRequestError(field, f"must be one of {', '.join(_EFFORTS)}, not {effort!r}")
+    if off or effort == "none":
+        return {
+            "reasoning_effort": "none",
+            "chat_template_kwargs": {"enable_thinking": False, "thinking": False},
+        }
+    return {} if effort is None else {"reasoning_effort": _EFFORTS[effort]}
 
 
 def _is_object(text: str) -> bool:

@@ -72,14 +72,14 @@ def to_chat(request: Mapping[str, Any], *, reasoning: ReasoningField = "reasonin
 
 
 def _thinking(request: Mapping[str, Any], body: dict[str, Any]) -> None:
-    on: bool | None = None
+    off = False
     effort: str | None = None
     asked = request.get("thinking")
     if asked is not None:
         kind = read_object(asked, "thinking").get("type")
         if kind not in ("enabled", "disabled", "adaptive", "between_tools"):
             raise BadRequestError("thinking.type", f"must be enabled, disabled or adaptive, not {kind!r}")
-        on = {"enabled": True, "disabled": False}.get(kind)
+        off = kind == "disabled"
         budget = asked.get("budget_tokens") if kind == "enabled" else None
         if budget is not None:
             budget = expect(budget, int, "thinking.budget_tokens", "a number of tokens")
@@ -89,7 +89,7 @@ def _thinking(request: Mapping[str, Any], body: dict[str, Any]) -> None:
         told = read_object(config, "output_config").get("effort")
         if told is not None:
             effort = expect(told, str, "output_config.effort", "a word")
-    fields = thinking_fields(on, effort, "output_config.effort")
+    fields = thinking_fields(off, effort, "output_config.effort")
     given = body.get("chat_template_kwargs")  # the client's own switch counts
     if isinstance(given, Mapping) and "chat_template_kwargs" in fields:
         fields["chat_template_kwargs"] = {**fields["chat_template_kwargs"], **given}

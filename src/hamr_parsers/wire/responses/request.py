@@ -94,7 +94,7 @@ def _reasoning(request: Mapping[str, Any], body: dict[str, Any]) -> None:
     effort = read_object(asked, "reasoning").get("effort")
     if effort is not None:
         expect(effort, str, "reasoning.effort", "a word")
-        fields = thinking_fields(None, effort, "reasoning.effort")
+        fields = thinking_fields(False, effort, "reasoning.effort")
         given = body.get("chat_template_kwargs")  # the client's own switch counts
         if isinstance(given, Mapping) and "chat_template_kwargs" in fields:
             fields["chat_template_kwargs"] = {**fields["chat_template_kwargs"], **given}
