@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import os
 import re
@@ -537,6 +538,25 @@ def test_an_error_after_the_first_comment_is_an_event_of_the_protocol(path: str,
     assert mark in rest and b"still loading" in rest and b"[DONE]" not in rest
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_upstream_that_compresses_unasked_is_read(stream: bool) -> None:
+    if stream:
+        plain, kind = (
+            chunk(delta={"content": "Hi"}) + chunk(delta={}, finish_reason="stop"),
+            "text/event-stream",
+        )
+    else:
+        plain, kind = (
+            b'{"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}',
+            "application/json",
+        )
+    packed = gzip.compress(plain)
+    answer = reply("200 OK", packed, f"Content-Type: {kind}", "Content-Encoding: gzip")
+    with raw(answer) as server, running(settings(server.base_url)) as url:
+        answered = post(At(url), {**ASK, "stream": stream})
+    assert "content-encoding" not in answered.headers and b'"Hi"' in answered.body
+
+
 def test_comments_of_the_upstream_are_passed_on(plain: Any) -> None:
     proxy, gateway = plain
     answered = post(proxy, question(gateway.scenarios[CALL], stream=True), {"x-replay-fault": "comments"})
@@ -690,6 +710,28 @@ def test_keys_and_headers_of_the_proxy_win_over_the_clients() -> None:
         post(proxy, question(CALL), mine)
         assert gateway.requests[-1].headers["authorization"] == "Bearer mine"
         assert gateway.requests[-1].headers["accept-encoding"] == "identity"
+
+
+def test_a_name_that_is_not_this_machines_is_refused() -> None:
+    with (
+        serving() as gateway,
+        command("--upstream", gateway.base_url, "--port", "0", "--allow-host", "own.example") as (_, url),
+    ):
+        for name, status in (
+            ("evil.example", 403),
+            ("evil.example:80", 403),
+            ("own.example:1", 200),
+            ("localhost", 200),
+            ("x.localhost:9", 200),
+            ("[::1]:8100", 200),
+        ):
+            for path in ("/models", "/../metrics"):
+                got = httpx2.get(url + path, headers={"Host": name}, trust_env=False)
+                assert got.status_code == status, name
+        assert (
+            "--allow-host evil.example"
+            in httpx2.get(url + "/models", headers={"Host": "evil.example"}, trust_env=False).text
+        )
 
 
 # -- what is told about it -----------------------------------------------------------------------------------------

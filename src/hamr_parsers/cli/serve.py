@@ -208,10 +208,28 @@ def serve(
             "--allow-commands", help="Run `!command` values of the configuration.", rich_help_panel=_UP
         ),
     ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Another name that requests may call this proxy by, e.g. behind a web server; `*` is any.",
+            show_default=False,
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No line for each request.")] = False,
 ) -> int:
     """Stand between programs and a gateway, and give them right tool calls: the cure for any language."""
-    from ..serve.proxy import Limits, Proxy, ProxySettings, ServeError, Target, Timeouts, bind, is_local
+    from ..serve.proxy import (
+        LOCAL_NAMES,
+        Limits,
+        Proxy,
+        ProxySettings,
+        ServeError,
+        Target,
+        Timeouts,
+        bind,
+        is_local,
+    )
     from ..serve.proxy import serve as run
     from ..wire import Exchange, WireOptions
 
@@ -232,6 +250,7 @@ def serve(
         Exchange(None, WireOptions(parser=name))  # refuses an unknown one at once
     own = _value(api_key, "--api-key", allow_commands)
     mib = 1024 * 1024
+    names = allow_host or []
     settings = ProxySettings(
         target=Target.of(place),
         api_key=own if api_key is not None else key,
@@ -249,6 +268,7 @@ def serve(
             captures=captures,
         ),
         capture=capture,
+        hosts=LOCAL_NAMES | {name.lower() for name in names} if is_local(host) and "*" not in names else None,
     )
     proxy = Proxy(settings)
     sock = bind(host, port)

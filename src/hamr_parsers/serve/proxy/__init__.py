@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from .app import Proxy
 from .server import bind, is_local, running, serve
-from .settings import Limits, ProxySettings, ServeError, Target, Timeouts
+from .settings import LOCAL_NAMES, Limits, ProxySettings, ServeError, Target, Timeouts
 
 __all__ = [
+    "LOCAL_NAMES",
     "Limits",
     "Proxy",
     "ProxySettings",

@@ -18,11 +18,11 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 
 from ..._version import __version__
 from .capture import Captures
-from .client import Receive, Scope
+from .client import Receive, Scope, header
 from .delivery import Delivery, Send
 from .failure import Failure
 from .headers import to_upstream
@@ -45,7 +45,6 @@ class Proxy:
         ServeError: the directory for captures cannot be used.
 
     Attributes:
-        app: the ASGI application.
         running: the answers that are being given.
         closing: the end was asked for, and running answers are being cut.
     """
@@ -58,13 +57,30 @@ class Proxy:
         self.captures = Captures(settings.capture, settings.limits) if settings.capture is not None else None
         self.running: set[asyncio.Task[None]] = set()
         self.closing = False
-        routes = [
-            Route("/healthz", self._health),
-            Route("/metrics", self._metrics),
-            Mount("/", app=self._dispatch),
-        ]
-        self.app = Starlette(routes=routes, lifespan=self._lifespan)
-        self.app.router.redirect_slashes = False
+        routes = [Route("/healthz", self._health), Route("/metrics", self._metrics)]
+        self._own = Starlette(routes=routes, lifespan=self._lifespan)
+        self._own_paths = frozenset(route.path for route in routes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI application."""
+        if scope["type"] == "http":
+            host = header(scope["headers"], b"host")
+            if not self._is_called(host):
+                named = _name(host or b"").decode("latin-1")
+                said = f"this proxy is not called {named!r} here; `hamr-parse serve --allow-host {named}` lets it be"
+                await refuse(Delivery(send, self.settings.timeouts), Chat, Failure("request", 403, said))
+                return
+            if scope["path"] not in self._own_paths:
+                await self._dispatch(scope, receive, send)
+                return
+        await self._own(scope, receive, send)
+
+    def _is_called(self, host: bytes | None) -> bool:
+        hosts = self.settings.hosts
+        if hosts is None or host is None:  # HTTP/1.0 names none, and no browser speaks it
+            return True
+        name = _name(host).decode("latin-1").lower().rstrip(".")
+        return name in hosts or name.endswith(".localhost") or name.startswith("127.")
 
     def cut(self) -> None:
         """End what still runs: each client gets what came and an error."""
@@ -81,8 +97,6 @@ class Proxy:
             await self.upstream.close()
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return  # a WebSocket; uvicorn is told not to take any
         path = scope["path"]
         surface = surface_of(path) if scope["method"] == "POST" and path not in self.settings.passed else None
         try:
@@ -139,3 +153,9 @@ class Proxy:
 
     async def _metrics(self, request: Request) -> Response:
         return Response(self.metrics.text(), media_type=CONTENT_TYPE)
+
+
+def _name(host: bytes) -> bytes:
+    """The name in a `Host` header, without the port."""
+    name, colon, port = host.rpartition(b":")
+    return name if colon and port.isdigit() else host

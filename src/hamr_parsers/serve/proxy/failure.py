@@ -43,6 +43,9 @@ class Failure(Exception):
     status: int
     message: str
 
+    def __str__(self) -> str:
+        return self.message
+
     @property
     def code(self) -> str:
         """A word for programs."""

@@ -55,7 +55,8 @@ async def answer(proxy: Proxy, kind: type[Surface], scope: Scope, receive: Recei
     """Answer one request of a protocol."""
     delivery = Delivery(send, proxy.settings.timeouts)
     began = time.monotonic()
-    report: Report | None = None
+    exchange: _Exchange | None = None
+    trouble = ""
     model: object = None
     stayed = True
     try:
@@ -64,11 +65,13 @@ async def answer(proxy: Proxy, kind: type[Surface], scope: Scope, receive: Recei
         surface = kind(payload, proxy.settings.wire_for)
         exchange = _Exchange(proxy, surface, scope, raw, delivery)
         stayed = await attend(receive, exchange.run(), lambda: delivery.finished, proxy.running)
-        report = exchange.report
+        trouble = exchange.trouble
     except ConnectionError:
         stayed = False
     except (Failure, HamrParsersError) as error:
+        trouble = str(error)
         await refuse(delivery, kind, error)
+    report = exchange.report if exchange is not None else None
     if not stayed:
         proxy.metrics.gone.inc()
     proxy.metrics.requests.labels(
@@ -77,7 +80,11 @@ async def answer(proxy: Proxy, kind: type[Surface], scope: Scope, receive: Recei
     if report is not None:
         proxy.metrics.took(report)
     if log.isEnabledFor(logging.INFO):
-        log.info("%s", _line(kind, model, delivery, report, stayed, time.monotonic() - began))
+        log.info(
+            "%s",
+            _line(kind, model, delivery, report, stayed, time.monotonic() - began)
+            + _told_of(trouble, proxy, scope),
+        )
 
 
 async def refuse(delivery: Delivery, kind: type[Surface], error: Failure | HamrParsersError) -> None:
@@ -110,6 +117,7 @@ class _Exchange:
             redactor = Redactor([*scope["headers"], *self._headers], settings.secrets())
             self._capture = proxy.captures.start(surface.exchange.body, redactor)
         self.report: Report | None = None
+        self.trouble = ""
 
     async def run(self) -> None:
         """All of it. Whatever happens, the upstream's connection is given back and the capture written."""
@@ -146,6 +154,7 @@ class _Exchange:
     async def _end(self, failure: Failure) -> None:
         """Trouble that is not the upstream's own word: a whole response, or the end of a stream that began."""
         delivery = self._delivery
+        self.trouble = failure.message
         if not delivery.started:
             await refuse(delivery, type(self._surface), failure)
         elif not delivery.finished:  # the timer has sent a head; no stream has begun
@@ -188,6 +197,7 @@ class _Exchange:
             metrics.active.dec()
         if streamer.error is not None:
             metrics.upstream_errors.labels("in_stream").inc()
+        self.trouble = str((broken or streamer.error or UpstreamError("")).message)
         await delivery.end(streamer.close(broken))
         if streamer.error is None and broken is None:
             await _tail(got)
@@ -248,6 +258,7 @@ class _Exchange:
                 self._proxy.upstream.refused(got, data), f"upstream_{got.status}", got.status
             )
         if self._surface.name == "chat" and not self._delivery.started and payload is not None:
+            self.trouble = error.message if error is not None else ""
             headers = [*JSON_HEADERS, *from_upstream(got.headers, read_here=True)]
             await self._delivery.respond(got.status, headers, data)
             return
@@ -259,6 +270,7 @@ class _Exchange:
     async def _told(self, error: UpstreamError, status: int) -> None:
         """What the upstream itself said is wrong."""
         delivery = self._delivery
+        self.trouble = error.message
         if delivery.started:
             await delivery.end(self._surface.streamer().close(error))
             return
@@ -300,6 +312,15 @@ async def _is_stream(got: Answer) -> tuple[bytes, bool]:
         return b"", got.content_type == "text/event-stream"
     first = await got.first()
     return first, _EVENTS.match(first) is not None
+
+
+def _told_of(trouble: str, proxy: Proxy, scope: Scope) -> str:
+    """What went wrong, for the log: gateways quote keys."""
+    if not trouble:
+        return ""
+    redactor = Redactor(scope["headers"], proxy.settings.secrets())
+    text = " ".join(trouble[:1000].split())
+    return "; " + redactor.clean(text.encode("utf-8", "replace"))[:300].decode("utf-8", "replace")
 
 
 def _line(

@@ -81,7 +81,8 @@ class _Server(uvicorn.Server):
 
 def _config(proxy: Proxy) -> uvicorn.Config:
     return uvicorn.Config(
-        proxy.app,
+        proxy,
+        interface="asgi3",
         lifespan="on",
         ws="none",
         log_config=None,

@@ -18,9 +18,13 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from ...errors import HamrParsersError
 from ...wire import WireOptions
 
-__all__ = ["Limits", "ProxySettings", "ServeError", "Target", "Timeouts"]
+__all__ = ["LOCAL_NAMES", "Limits", "ProxySettings", "ServeError", "Target", "Timeouts"]
 
 MIB = 1024 * 1024
+#: What this machine is called by itself and by the containers on it.
+LOCAL_NAMES = frozenset(
+    ("localhost", "[::1]", "host.docker.internal", "host.containers.internal", "host.lima.internal")
+)
 
 
 class ServeError(HamrParsersError):
@@ -134,6 +138,7 @@ class ProxySettings:
         parsers: (pattern of model names, parser id), the first that fits; before `wire.parser`.
         passed: paths that are passed on untouched, e.g. "/v1/messages" of an upstream that serves it itself.
         capture: where transcripts are written; None: nowhere.
+        hosts: the names that requests may call the proxy by, beside addresses of this machine; None: any.
     """
 
     target: Target
@@ -145,6 +150,7 @@ class ProxySettings:
     timeouts: Timeouts = field(default_factory=Timeouts)
     limits: Limits = field(default_factory=Limits)
     capture: Path | None = None
+    hosts: frozenset[str] | None = None
 
     def wire_for(self, model: object) -> WireOptions:
         """How the answers of a model are read."""
