@@ -772,6 +772,7 @@ def test_captures_and_records_are_played(tmp_path: Path) -> None:
     assert native.truth.calls == REASONING.truth.calls and native.truth.reasoning == REASONING.truth.reasoning
     assert found["captured in text.sse"].truth.calls == PARALLEL.truth.calls
     raw = next(s for s in found.values() if s.note == "captured in raw.txt")
+    assert raw.id == "raw" and native.id == REASONING.id
     assert raw.truth.calls == (("f", {"a": 1}),)
     records = read_scenarios([Path(__file__).parents[1] / "fixtures" / "kimi_k2"])
     assert len({scenario.id for scenario in records}) == len(records) > 5

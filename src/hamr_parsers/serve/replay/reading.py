@@ -17,7 +17,7 @@ from .scenario import Scenario, Truth, scenario_of_record
 
 __all__ = ["embedded_scenarios", "read_scenarios"]
 
-_SLUG = re.compile(r"[^\w.:-]+")
+_SLUG = re.compile(r"[^\w.:/-]+")
 
 
 def embedded_scenarios() -> list[Scenario]:
