@@ -1,9 +1,7 @@
 """`AsyncChatClient`: a thin client of one gateway, which gives right tool calls whatever the gateway sends.
 
-Theory. Configuration decides what is sent (connection.py, request.py), `wire` reads what comes, this module is the
-traffic between them. A stream is pumped by one task into a short queue, and the caller takes from it: so notices
-reach a caller who waits, a slow caller slows down the gateway, and cancelling is cancelling one task. The sync client
-(chat.py) is this one behind a thread; nothing is decided twice.
+Theory. Configuration decides what is sent (connection.py, request.py), transfer.py sends it, `wire` reads what comes
+(answer.py, async_stream.py). The sync client (chat.py) is this one behind a thread; nothing is decided twice.
 
 A gateway of local models has one model loaded. Asking for another one stops a stream that runs (or waits for it,
 silently), so this client refuses to: `StreamRunningError`, until the stream has ended or was cancelled.
@@ -17,34 +15,23 @@ import asyncio
 import json
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import aclosing, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, Union
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import SecretStr
 
-from ..events import Event
-from ..message import ParsedMessage
-from ..wire import (
-    ChatNormalizer,
-    Report,
-    SSEDecoder,
-    SSEEvent,
-    UpstreamError,
-    WireOptions,
-    normalize_completion,
-)
-from ..wire.collect import Collector, message_of
-from ..wire.whole import gather
+from ..wire import WireOptions
+from .answer import ChatResponse, read_answer
+from .async_stream import AsyncChatStream, StreamEvent
 from .config.load import Configuration
 from .config.provider import ModelSettings
 from .connection import Connection, SecretHeaders, connect
 from .discovery import ServedModel, served_models
-from .errors import ClientError, GatewayError, NotAGatewayError, StreamRunningError, UnknownModelError
-from .failure import Asked, in_stream, no_models
+from .errors import ClientError, StreamRunningError, UnknownModelError
+from .failure import Asked, no_models
 from .notices import Notice, Timeout
 from .request import Messages, Prepared, prepare
 from .transfer import Transfer, http_client, read_whole
@@ -53,14 +40,6 @@ if TYPE_CHECKING:
     import httpx2
 
 __all__ = ["AsyncChatClient", "AsyncChatStream", "ChatResponse", "GatewayModel", "StreamEvent"]
-
-#: What a stream yields: the events of the parser, and notices.
-StreamEvent = Union[Event, Notice]
-
-_QUEUED = 64
-_DRAIN = (
-    0.5  # seconds that a gateway gets to end its response after `[DONE]`, so that the connection can be kept
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,29 +69,6 @@ class GatewayModel:
     def parser(self) -> str:
         """The parser that reads its text."""
         return self.settings.parser
-
-
-@dataclass(slots=True)
-class ChatResponse:
-    """A whole answer.
-
-    Attributes:
-        message: content, reasoning and calls.
-        usage: tokens, as the gateway counts them.
-        model: the model's name as the gateway has it.
-        finish_reason: "stop", "tool_calls", "length" or "content_filter".
-        raw: the gateway's JSON as it came.
-        completion: the chat completion in the safe shape.
-        report: what the wire layer mended.
-    """
-
-    message: ParsedMessage
-    usage: dict[str, Any] | None
-    model: str
-    finish_reason: str
-    raw: dict[str, Any] = field(repr=False)
-    completion: dict[str, Any] = field(repr=False)
-    report: Report = field(repr=False)
 
 
 class AsyncChatClient:
@@ -187,7 +143,7 @@ class AsyncChatClient:
         self._on_notice = on_notice
         self._keep_reasoning = keep_reasoning
         options = wire if wire is not None else WireOptions()
-        self._wire = options if upstream == "native" else _text(options)
+        self._wire = options if upstream == "native" else replace(options, upstream=upstream)
         self._running: Counter[str] = Counter()
         self._only_model: str | None = None  # the one that a gateway serves, once it was asked
         self._http: httpx2.AsyncClient | None = None
@@ -274,7 +230,7 @@ class AsyncChatClient:
                 body = await read_whole(transfer, response, asked)
             except UnknownModelError as error:
                 raise await self._with_nearest(error) from None
-        return _response(asked, prepared, response.headers, body)
+        return read_answer(asked, prepared, response.headers, body)
 
     def stream(
         self,
@@ -432,338 +388,3 @@ class AsyncChatClient:
         found = UnknownModelError(error.model, [m.id for m in served], url=error.url, status=error.status)
         found.detail = error.detail
         return found
-
-
-class AsyncChatStream:
-    """An answer as it comes. Use it as `async with client.stream(...) as stream:` and iterate.
-
-    Attributes:
-        cancelled: whether it was cancelled.
-    """
-
-    def __init__(self, client: AsyncChatClient, make: Callable[[], Any]) -> None:
-        self._client = client
-        self._make = make
-        self._queue: asyncio.Queue[StreamEvent | BaseException | None] = asyncio.Queue(_QUEUED)
-        self._task: asyncio.Task[None] | None = None
-        self._collector = Collector()
-        self._normalizer: ChatNormalizer | None = None
-        self._over = False
-        self.cancelled = False
-
-    # -- for the caller ----------------------------------------------------------------------------------------
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> StreamEvent:
-        if self._over:
-            raise StopAsyncIteration
-        if self._task is None:
-            self._task = asyncio.ensure_future(self._pump())
-        item = await self._queue.get()
-        if item is None or isinstance(item, BaseException):
-            self._over = True
-            if item is None:
-                raise StopAsyncIteration
-            raise item
-        if isinstance(item, Notice):
-            await self._client._tell(item)
-        return item
-
-    async def aclose(self) -> None:
-        """End the answer: what still comes is not read. Does nothing once it is over."""
-        task, was_over = self._task, self._over
-        self._over = True
-        if task is None or task.done():
-            return
-        if not was_over:
-            self.cancelled = True
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-        while not self._queue.empty():
-            self._queue.get_nowait()
-        self._queue.put_nowait(None)  # for whoever waits for the next event
-
-    cancel = aclose
-
-    @property
-    def message(self) -> ParsedMessage:
-        """What came so far; at the end, the whole message. After an error or a cancel: what had come, with
-        `finish_reason` "length" and a call that was cut marked so."""
-        return self._collector.message
-
-    @property
-    def finish_reason(self) -> str | None:
-        """Why it ended; None while it runs."""
-        return self._collector.finish_reason
-
-    @property
-    def usage(self) -> dict[str, Any] | None:
-        """Tokens, as the gateway counted them, if it said."""
-        return self._collector.usage
-
-    @property
-    def model(self) -> str | None:
-        """The model's name, as the gateway has it."""
-        return self._collector.model
-
-    @property
-    def report(self) -> Report:
-        """What the wire layer mended."""
-        return self._normalizer.report if self._normalizer is not None else Report()
-
-    # -- the traffic -------------------------------------------------------------------------------------------
-
-    async def _pump(self) -> None:
-        """Everything that happens, into the queue; its last item is None, or an error."""
-        end: BaseException | None = None
-        try:
-            await self._exchange()
-        except asyncio.CancelledError:
-            self._finish(died=True)
-            raise
-        except Exception as error:
-            end = error
-        await self._queue.put(end)
-
-    async def _exchange(self) -> None:
-        client = self._client
-        for notice in client._warnings():
-            await self._queue.put(notice)
-        prepared: Prepared = await self._make()
-        with client._uses(prepared.model):
-            asked = client._asked(client._chat_url, prepared)
-            self._normalizer = prepared.exchange.normalizer()
-            self._collector = Collector(self._normalizer.report)
-            transfer = client._transfer(
-                "POST", asked, prepared.headers, prepared.body, client.timeout, self._queue.put
-            )
-            try:
-                response = await transfer.open()
-                kind = response.headers.get("content-type", "").lower()
-                if "text/event-stream" in kind or not ("json" in kind or "html" in kind):
-                    await self._events(asked, transfer, response)
-                else:
-                    await self._whole(asked, transfer, response, prepared)
-            except UnknownModelError as error:
-                raise await client._with_nearest(error) from None
-
-    async def _events(self, asked: Asked, transfer: Transfer, response: httpx2.Response) -> None:
-        decoder = SSEDecoder()
-        reading = _Reading(asked, transfer)
-        try:
-            async with aclosing(transfer.pieces(response)) as pieces:
-                async for piece in pieces:
-                    await self._take(decoder.feed(piece), reading)
-                    if reading.error is not None or reading.done:
-                        break
-                if reading.done:
-                    await _drain(pieces)
-            if not reading.done and reading.error is None:
-                await self._take(decoder.close(), reading)
-        except UpstreamError as error:  # an event too large to be read
-            reading.error = error
-        except GatewayError:
-            await self._put(self._finish(died=True))
-            raise
-        if reading.error is not None:
-            await self._put(self._finish(died=True))
-            raise in_stream(asked, reading.error)
-        if not reading.seen:
-            raise no_models(asked, response.headers, reading.start)
-        await self._put(self._finish())
-        if not reading.finished:
-            await self._queue.put(
-                Notice(
-                    "cut",
-                    f"{asked.base_url} ended the answer without saying why: it may be cut, and is treated so",
-                    transfer.seconds,
-                )
-            )
-
-    async def _take(self, events: list[SSEEvent], reading: _Reading) -> None:
-        assert self._normalizer is not None
-        for event in events:
-            if event.done:
-                reading.done = True
-                reading.seen = True
-                return
-            if event.comment is not None:
-                continue
-            value = event.value
-            if not isinstance(value, dict):
-                if event.event == "error":
-                    reading.error = UpstreamError(event.data or "")
-                    return
-                reading.note(event.data or "")
-                continue
-            reading.seen = True
-            notice = reading.loading(value)
-            if notice is not None:
-                await self._queue.put(notice)
-            reading.finished = reading.finished or _says_finish(value)
-            made = self._collector.feed(self._normalizer.feed(value, event.event))
-            if made:
-                reading.transfer.begun = True
-                await self._put(made)
-            elif _says_anything(value):
-                reading.transfer.begun = True  # held back by the parser, but the gateway speaks
-            if self._normalizer.error is not None:
-                reading.error = self._normalizer.error
-                return
-
-    async def _whole(
-        self, asked: Asked, transfer: Transfer, response: httpx2.Response, prepared: Prepared
-    ) -> None:
-        """A gateway that does not stream, although it was asked to: its answer comes as one chunk."""
-        body = await read_whole(transfer, response, asked)
-        found = _response(asked, prepared, response.headers, body)
-        choices = [
-            {
-                "index": 0,
-                "delta": {**choice.get("message", {}), "tool_calls": _indexed(choice.get("message", {}))},
-                "finish_reason": choice.get("finish_reason"),
-            }
-            for choice in found.completion["choices"][:1]
-        ]
-        self._collector = Collector(found.report)
-        chunk = {**found.completion, "choices": choices}
-        await self._put(self._collector.feed([chunk]) + self._collector.close())
-
-    def _finish(self, died: bool = False) -> list[Event]:
-        if self._normalizer is None:
-            return []
-        events = self._collector.feed(self._normalizer.close(died))
-        return events + self._collector.close()
-
-    async def _put(self, events: list[Event]) -> None:
-        for event in events:
-            await self._queue.put(event)
-
-
-class _Reading:
-    """What one stream has shown so far."""
-
-    def __init__(self, asked: Asked, transfer: Transfer) -> None:
-        self.asked = asked
-        self.transfer = transfer
-        self.seen = False  # anything that a gateway would send
-        self.done = False
-        self.finished = False
-        self.error: UpstreamError | None = None
-        self.start = b""
-
-    def note(self, text: str) -> None:
-        """Keep the start of what is no event of a gateway, to say what it is."""
-        self.start = (self.start + text.encode("utf-8", "replace"))[:4096]
-
-    def loading(self, chunk: Mapping[str, Any]) -> Notice | None:
-        """The notice that a Relay frame is."""
-        relay = chunk.get("relay")
-        if not isinstance(relay, Mapping):
-            return None
-        kind = str(relay.get("type", ""))
-        model = self.asked.model or relay.get("model") or "the model"
-        seconds = self.transfer.seconds
-        if kind.endswith(".loading"):
-            return Notice("loading", f"{self.asked.base_url} is loading {model!r} ({seconds:.0f} s)", seconds)
-        if kind.endswith(".loaded"):
-            return Notice(
-                "loading", f"{self.asked.base_url} has loaded {model!r}; it is reading the prompt", seconds
-            )
-        return None
-
-
-async def _drain(pieces: AsyncIterator[bytes]) -> None:
-    """Read a response's end behind `[DONE]`, if it comes at once, so that its connection can be used again."""
-    with suppress(GatewayError, TimeoutError):
-        async with asyncio.timeout(_DRAIN):
-            async for _ in pieces:
-                pass
-
-
-def _response(asked: Asked, prepared: Prepared, headers: Mapping[str, str], body: bytes) -> ChatResponse:
-    """The answer that a body is. Some gateways stream although nobody asked them to."""
-    try:
-        if body.lstrip()[:5] in (b"data:", b"event") or body.startswith(b":"):
-            raw, completion, report = _gathered(prepared, body)
-        else:
-            raw = _object(body)
-            completion, report = normalize_completion(raw, prepared.exchange) if raw else ({}, Report())
-    except UpstreamError as error:
-        raise in_stream(asked, error) from None
-    if not completion.get("choices"):
-        if raw.get("choices") == []:
-            raise NotAGatewayError(
-                f"{asked.base_url} gave an answer without any choice", url=asked.url, status=200
-            )
-        raise no_models(asked, headers, body)
-    message = message_of(completion, report)
-    usage = completion.get("usage")
-    return ChatResponse(
-        message=message,
-        usage=dict(usage) if isinstance(usage, Mapping) else None,
-        model=str(completion.get("model") or prepared.model),
-        finish_reason=message.finish_reason,
-        raw=raw,
-        completion=completion,
-        report=report,
-    )
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _gathered(prepared: Prepared, body: bytes) -> tuple[dict[str, Any], dict[str, Any], Report]:
-    decoder, normalizer = SSEDecoder(), prepared.exchange.normalizer()
-    made: list[dict[str, Any]] = []
-    for event in [*decoder.feed(body), *decoder.close()]:
-        if event.done:
-            break
-        if isinstance(event.value, dict):
-            made += normalizer.feed(event.value, event.event)
-    if normalizer.error is not None:
-        raise normalizer.error
-    made += normalizer.close()
-    completion = gather(made)
-    return completion, completion, normalizer.report
-
-
-def _indexed(message: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [{**call, "index": index} for index, call in enumerate(message.get("tool_calls") or ())]
-
-
-def _says_finish(chunk: Mapping[str, Any]) -> bool:
-    choices = chunk.get("choices")
-    return isinstance(choices, list) and any(
-        isinstance(one, Mapping) and one.get("finish_reason") for one in choices
-    )
-
-
-def _says_anything(chunk: Mapping[str, Any]) -> bool:
-    choices = chunk.get("choices")
-    if not isinstance(choices, list) or "relay" in chunk:
-        return False
-    deltas = [one.get("delta") for one in choices if isinstance(one, Mapping)]
-    return any(isinstance(d, Mapping) and any(v for k, v in d.items() if k != "role") for d in deltas)
-
-
-def _text(options: WireOptions) -> WireOptions:
-    from dataclasses import replace
-
-    return replace(options, upstream="text")

@@ -26,7 +26,7 @@ from .errors import ClientError
 from .notices import Notice
 from .request import Messages
 
-__all__ = ["ChatClient", "ChatStream"]
+__all__ = ["AsyncChatClient", "ChatClient", "ChatStream"]
 
 T = TypeVar("T")
 

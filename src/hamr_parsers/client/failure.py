@@ -42,10 +42,10 @@ class Asked:
         provider: its name in the configuration.
         model: the model that was asked for, if any.
         sent_key: whether a key or other header went with it.
-        streams: whether the answer was to come as a stream.
         size: bytes of the body.
         known: lists the gateway's models, for the nearest names.
         blank: takes secrets out of a text.
+        streams: whether the answer was to come as a stream.
     """
 
     url: str
@@ -53,10 +53,10 @@ class Asked:
     provider: str = ""
     model: str | None = None
     sent_key: bool = False
-    streams: bool = False
     size: int = 0
     known: Iterable[str] = ()
     blank: Callable[[str], str] = field(default=str, repr=False)
+    streams: bool = False
 
 
 def failure(asked: Asked, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:

@@ -129,7 +129,8 @@ class Transfer:
         limit = self._timeout.first
         if self._is_loading(error):
             within = limit is None or self.seconds < limit
-            return min(error.retry_after or _LOADING_PAUSE, _LONGEST_RETRY_AFTER) if within else None
+            pause = _LOADING_PAUSE if error.retry_after is None else error.retry_after
+            return min(pause, _LONGEST_RETRY_AFTER) if within else None
         if tried >= self._retries:
             return None
         backoff: float = 0.25 * 2**tried * (1 + random.random() / 4)
