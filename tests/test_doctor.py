@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 pytest.importorskip("httpx2")
-pytest.importorskip("platformdirs")
 
 from typer.testing import CliRunner
 

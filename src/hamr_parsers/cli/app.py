@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from . import (
+    chat,
     check,
     config,
     demo,
     detect,
+    doctor,
     events,
     login,
     matrix,
@@ -63,7 +65,8 @@ def program(
 
 
 _MODULES = (
-    demo, parse, events, detect, check, parsers, resolve, render, matrix, login, models, config, replay, serve,
+    demo, parse, events, detect, check, parsers, resolve, render, matrix, login, models, config, doctor, chat,
+    replay, serve,
 )  # fmt: skip
 for _module in _MODULES:
     _module.register(app)

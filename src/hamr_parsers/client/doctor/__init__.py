@@ -8,15 +8,15 @@ an interruption leaves what is known so far.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ...errors import HamrParsersError
 from ..config.load import Configuration
 from ..connection import Connection
+from ..errors import MissingExtraError
 from .check import MARKS, Check, Mark
 from .examine import Examination
-from .gateway import Gateway, Notice
 from .local import configuration_checks, failed, packages, provider_checks
 from .report import Report, Verdict, make_report
 
@@ -44,7 +44,7 @@ class Doctor:
     max_tokens: int = 1024
     timeout: float = 600.0
     tester: str = "not given"
-    notice: Notice = field(default=lambda text: None)
+    notice: Callable[[str], None] = field(default=lambda text: None)
     interrupted: bool = False
     checks: list[Check] = field(default_factory=list)
     examination: Examination | None = None
@@ -87,6 +87,15 @@ class Doctor:
         elif not usable:
             yield Check("gateway", "gateway", "skipped", "the gateway was not asked: its key cannot be made")
         else:
+            try:
+                from .gateway import Gateway
+            except ModuleNotFoundError as error:
+                if error.name != "httpx2":
+                    raise
+                missing = failed("gateway", MissingExtraError("client", error.name))
+                missing.group = "gateway"
+                yield missing
+                return
             gateway = Gateway(self.connection, self.timeout, self.notice)
             self.examination = Examination(gateway, self.model, self.max_tokens)
             try:

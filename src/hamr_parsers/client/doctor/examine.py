@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...errors import HamrParsersError
 from ...families import registry
@@ -31,8 +31,10 @@ from . import prompts
 from .answer import Answer, Call, Reading
 from .check import Check, Mark
 from .cures import family_of, parser_lines, server_lines
-from .gateway import Gateway
 from .identify import Identity, identify
+
+if TYPE_CHECKING:
+    from .gateway import Gateway
 
 __all__ = ["Examination"]
 

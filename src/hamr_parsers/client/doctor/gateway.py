@@ -124,7 +124,7 @@ class Gateway:
             full["stream_options"] = {"include_usage": True}
         body = apply_compat(full, settings.compat, settings, thinking=self._thinking())
         content = json.dumps(body, ensure_ascii=False).encode()
-        asked = self._asked("/chat/completions", settings.id, len(content))
+        asked = self._asked("/chat/completions", settings.id, len(content), stream)
         headers = {**self.connection.headers(settings), "content-type": "application/json"}
         answer = Answer()
         started = time.monotonic()
@@ -212,17 +212,18 @@ class Gateway:
         level = self.connection.thinking
         return level.value if level is not None else None
 
-    def _asked(self, path: str, model: str | None, size: int) -> Asked:
+    def _asked(self, path: str, model: str | None, size: int, streams: bool = False) -> Asked:
         connection = self.connection
         return Asked(
-            connection.base_url + path,
-            connection.base_url,
-            connection.provider.name if connection.provider.source.kind == "file" else "",
-            model,
-            connection.sends_key(),
-            size,
-            self.known,
-            connection.blank,
+            url=connection.base_url + path,
+            base_url=connection.base_url,
+            provider=connection.provider.name if connection.provider.source.kind == "file" else "",
+            model=model,
+            sent_key=connection.sends_key(),
+            streams=streams,
+            size=size,
+            known=self.known,
+            blank=connection.blank,
         )
 
     def _silent(self, asked: Asked, problem: httpx2.TimeoutException, begun: bool = False) -> GatewayError:

@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .gateway import Gateway
+if TYPE_CHECKING:
+    from .gateway import Gateway
 
 __all__ = ["Identity", "identify", "quantization"]
 

@@ -22,7 +22,7 @@ from .check import Check
 __all__ = ["configuration_checks", "packages", "provider_checks"]
 
 #: What each extra brings, by the package that tells whether it is installed.
-_EXTRAS = {"client": ("httpx2", "platformdirs"), "server": ("starlette", "uvicorn", "prometheus-client")}
+_EXTRAS = {"client": ("httpx2",), "server": ("starlette", "uvicorn", "prometheus-client")}
 #: Programs that go over our transports; their versions decide which one they take.
 _PROGRAMS = (
     "openai",
