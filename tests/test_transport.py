@@ -12,6 +12,7 @@ import hamr_parsers as hp
 from hamr_parsers.arguments.equal import same_value
 from hamr_parsers.client import transport
 from hamr_parsers.serve.replay import ReplayGateway, Scenario
+from hamr_parsers.wire import Exchange
 
 from .gateway import question, serving
 from .wire_faults import assert_safe, gathered
@@ -134,11 +135,30 @@ def test_a_broken_connection_gives_what_came_and_raises_as_without_the_transport
 
 def test_errors_of_the_gateway_pass_as_they_are(gateway: ReplayGateway) -> None:
     with httpx2.Client() as bare, transport.httpx2_client() as client:
-        for fault in ("server-error", "rate-limit", "too-large", "html", "bad-json", "empty-body"):
+        for fault in ("server-error", "rate-limit", "too-large", "bad-gateway"):
             scenario = next(iter(gateway.scenarios.values()))
             answers = [ask(gateway, c, scenario, {"x-replay-fault": fault}) for c in (bare, client)]
             assert answers[0].status_code == answers[1].status_code, fault
             assert answers[0].content == answers[1].content, fault
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("fault", ["html", "bad-json", "empty-body"])
+def test_what_is_no_answer_is_an_error_that_says_so(gateway: ReplayGateway, fault: str, stream: bool) -> None:
+    scenario = next(iter(gateway.scenarios.values()))
+    with transport.httpx2_client() as client:
+        answer = ask(gateway, client, scenario, {"x-replay-fault": fault}, stream=stream)
+        if stream and answer.headers["content-type"].startswith("text/event-stream"):
+            assert fault == "empty-body", "a stream that is empty is cut"
+            return
+        assert answer.status_code == 502
+        assert "is the base URL right?" in answer.json()["error"]["message"]
+
+
+def test_an_error_with_status_200_is_an_error() -> None:
+    exchange = Exchange({"model": "m"})
+    body = b'{"error": {"message": "no memory", "code": 503}}'
+    assert transport.Reader.whole(exchange, body, "application/json")[0] == 503
 
 
 def test_other_endpoints_pass_as_they_are(gateway: ReplayGateway) -> None:

@@ -48,6 +48,7 @@ _WIRE = frozenset(field.name for field in fields(WireOptions))
 _TIMEOUT, _CONNECT = 600.0, 5.0  # seconds, as the OpenAI SDK: a model may have to be loaded first
 _QUOTED = 80  # characters of an answer that is none
 #: Headers that say how the gateway framed what is framed anew here.
+_JSON, _SSE = "application/json", "text/event-stream; charset=utf-8"
 _FRAMING = frozenset(("content-length", "content-encoding", "transfer-encoding"))
 
 
@@ -128,34 +129,42 @@ class Reader:
         return bool(exchange.body.get("stream"))
 
     @staticmethod
-    def whole(exchange: Exchange, body: bytes) -> bytes | None:
-        """A whole answer's new body; None: as it is. Where a stream was asked for, the answer becomes one: clients
-        read what is no stream as an empty one, without a word."""
+    def whole(exchange: Exchange, body: bytes, kind: str) -> tuple[int, bytes, str]:
+        """(status, body, content type) for an answer that came in one piece with status 200.
+
+        Where a stream was asked for, it becomes one. What is no answer at all (a login page, JSON that was cut, an
+        error that says 200) is an error: clients that believe the status would fail far from the cause.
+        """
         try:
             payload = json.loads(body)
         except ValueError:
-            payload = None
-        good = isinstance(payload, dict) and "choices" in payload
-        if Reader.streamed(exchange):
-            if not good:
-                error = error_in(payload) or UpstreamError(f"its answer is no event stream: {_start(body)}")
-                return encode_event(error.to_openai())
-            chunks = ChatNormalizer(exchange)
-            made = chunks.feed(payload) + chunks.close()
-            tail = DONE if chunks.error is None else encode_event(chunks.error.to_openai())
-            return b"".join(map(encode_event, made)) + tail
-        if not good:
-            return None
-        try:
-            return json.dumps(exchange.response(payload), ensure_ascii=False).encode("utf-8", "replace")
-        except UpstreamError:
-            return None  # an error with status 200: the client's to see
+            what = (
+                "an HTML page"
+                if "html" in kind or body.lstrip()[:1] == b"<"
+                else "no JSON"
+                if body
+                else "nothing"
+            )
+            hint = f"the gateway answered with {what} where a chat completion was due: is the base URL right?"
+            return 502, _dump(UpstreamError(hint, "not_a_gateway").to_openai()), _JSON
+        error = error_in(payload)
+        if error is not None and not payload.get("choices"):
+            return error.status or 502, _dump(error.to_openai()), _JSON
+        if not isinstance(payload, dict) or "choices" not in payload:
+            return 200, body, kind
+        if not Reader.streamed(exchange):
+            try:
+                return 200, _dump(exchange.response(payload)), _JSON
+            except UpstreamError as told:
+                return told.status or 502, _dump(told.to_openai()), _JSON
+        chunks = ChatNormalizer(exchange)
+        made = b"".join(map(encode_event, chunks.feed(payload) + chunks.close()))
+        tail = DONE if chunks.error is None else encode_event(chunks.error.to_openai())
+        return 200, made + tail, _SSE
 
 
-def _start(body: bytes) -> str:
-    """The beginning of an answer that is none, to be quoted."""
-    text = " ".join(body[: 4 * _QUOTED].decode("utf-8", "replace").split())
-    return repr(text[:_QUOTED] + "…" if len(text) > _QUOTED else text) if text else "nothing"
+def _dump(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
 
 
 @lru_cache(maxsize=4)
@@ -221,13 +230,16 @@ def transports(http: Any) -> Any:
             request.method, request.url, headers=headers, content=body, extensions=request.extensions
         )
 
-    def answered(response: Any, **content: Any) -> Any:
-        headers = [(k, v) for k, v in response.headers.multi_items() if k.lower() not in _FRAMING]
-        streamed = response.headers.get("content-type", "").startswith("text/event-stream")
-        if content.pop("sse", False) and not streamed:
-            headers = [(k, v) for k, v in headers if k.lower() != "content-type"]
-            headers.append(("content-type", "text/event-stream; charset=utf-8"))
-        return http.Response(response.status_code, headers=headers, extensions=response.extensions, **content)
+    def answered(response: Any, status: int = 200, kind: str | None = None, **content: Any) -> Any:
+        dropped = _FRAMING if kind is None else _FRAMING | {"content-type"}
+        headers = [(k, v) for k, v in response.headers.multi_items() if k.lower() not in dropped]
+        if kind is not None:
+            headers.append(("content-type", kind))
+        return http.Response(status, headers=headers, extensions=response.extensions, **content)
+
+    def whole(response: Any, exchange: Exchange, body: bytes) -> Any:
+        status, made, kind = Reader.whole(exchange, body, response.headers.get("content-type", ""))
+        return answered(response, status, kind, content=made)
 
     def is_stream(response: Any, exchange: Exchange) -> bool:
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -250,16 +262,13 @@ def transports(http: Any) -> Any:
                 return response
             if is_stream(response, exchange):
                 if Reader.streamed(exchange):
-                    return answered(response, stream=Body(response, exchange.sse()), sse=True)
+                    return answered(response, kind=_SSE, stream=Body(response, exchange.sse()))
                 data = b"".join(Body(response, exchange.sse()))
                 response.close()
-                return answered(response, content=_gathered(data))
+                return whole(response, exchange, _gathered(data))
             data = response.read()
             response.close()
-            made = Reader.whole(exchange, data)
-            if made is None:
-                return answered(response, content=data)
-            return answered(response, content=made, sse=Reader.streamed(exchange))
+            return whole(response, exchange, data)
 
         def close(self) -> None:
             self._inner.close()
@@ -281,16 +290,13 @@ def transports(http: Any) -> Any:
                 return response
             if is_stream(response, exchange):
                 if Reader.streamed(exchange):
-                    return answered(response, stream=AsyncBody(response, exchange.sse()), sse=True)
+                    return answered(response, kind=_SSE, stream=AsyncBody(response, exchange.sse()))
                 data = b"".join([part async for part in AsyncBody(response, exchange.sse())])
                 await response.aclose()
-                return answered(response, content=_gathered(data))
+                return whole(response, exchange, _gathered(data))
             data = await response.aread()
             await response.aclose()
-            made = Reader.whole(exchange, data)
-            if made is None:
-                return answered(response, content=data)
-            return answered(response, content=made, sse=Reader.streamed(exchange))
+            return whole(response, exchange, data)
 
         async def aclose(self) -> None:
             await self._inner.aclose()
@@ -308,8 +314,7 @@ def _gathered(data: bytes) -> bytes:
     decoder = SSEDecoder()
     events = decoder.feed(data) + decoder.close()
     chunks = [event.value for event in events if isinstance(event.value, dict)]
-    error = next((chunk for chunk in chunks if "error" in chunk), None)
-    return json.dumps(error or gather(chunks), ensure_ascii=False).encode("utf-8", "replace")
+    return _dump(next((chunk for chunk in chunks if "error" in chunk), None) or gather(chunks))
 
 
 def _exchange(reader: Reader, request: Any, body: bytes) -> Exchange | None:
