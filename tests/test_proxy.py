@@ -741,7 +741,7 @@ def test_health_is_its_own_and_the_upstreams_on_request() -> None:
     with proxied() as (proxy, _):
         root = proxy.base_url.removesuffix("/v1")
         assert httpx2.get(root + "/healthz", trust_env=False).json()["status"] == "ok"
-        assert httpx2.get(root + "/healthz?upstream=1", trust_env=False).json()["upstream_status"] == 200
+        assert httpx2.get(root + "/healthz?upstream=1", trust_env=False).json()["upstream_models"] > 5
     with running(settings("http://user:pass-word@127.0.0.1:9/v1")) as url:
         root = url.removesuffix("/v1")
         assert httpx2.get(root + "/healthz", trust_env=False).status_code == 200
@@ -912,7 +912,7 @@ def test_an_interrupt_lets_short_answers_end_and_cuts_long_ones() -> None:
         threads = [threading.Thread(target=ask, args=pair) for pair in ((CALL, "100"), (LONG, "10"))]
         for thread in threads:
             thread.start()
-        until(lambda: len(gateway.requests) == 2 and all(r.sent for r in gateway.requests))
+        until(lambda: sum(r.stream and r.sent > 0 for r in gateway.requests) == 2)
         process.send_signal(signal.SIGINT)
         for thread in threads:
             thread.join()

@@ -284,7 +284,7 @@ def serve(
         )
     _log(quiet)
     _announce(settings, address)
-    run(proxy, [sock])
+    run(proxy, [sock], greet=not quiet)
     return 0
 
 

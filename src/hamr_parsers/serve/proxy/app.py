@@ -25,7 +25,7 @@ from .capture import Captures
 from .client import Receive, Scope, header
 from .delivery import Delivery, Send
 from .failure import Failure
-from .headers import to_upstream
+from .headers import Raw, to_upstream
 from .metrics import CONTENT_TYPE, Metrics
 from .normalized import answer, log, refuse
 from .passing import pass_on
@@ -36,6 +36,7 @@ from .upstream import Upstream
 __all__ = ["Proxy"]
 
 _PROBE = 5.0  # seconds that the upstream's health may take
+_SHOWN = 8
 
 
 class Proxy:
@@ -120,36 +121,45 @@ class Proxy:
         if request.query_params.get("upstream") in (None, "", "0", "false"):
             return JSONResponse(told)
         try:
-            async with asyncio.timeout(_PROBE):
-                told["upstream_status"] = await self._probe(request)
-        except TimeoutError:
-            told["upstream_error"] = f"the upstream {self.upstream.shown} did not answer within {_PROBE:g} s"
+            told["upstream_models"] = len(await self._models(request.headers.raw))
         except Failure as failure:
-            told["upstream_error"] = failure.message
-        if "upstream_error" in told:
-            told["status"] = "upstream unhealthy"
+            told |= {"status": "upstream unhealthy", "upstream_error": failure.message}
         return JSONResponse(told, 200 if told["status"] == "ok" else 503)
 
-    async def _probe(self, request: Request) -> int:
-        """A gateway is judged by its list of models."""
-        headers = to_upstream(
-            request.headers.raw, self.settings.headers, self.settings.authorization, read_here=True
-        )
-        got = await self.upstream.send("GET", self.settings.target.url("/v1/models"), headers, None)
+    async def look(self) -> None:
+        """Tell in the log whether the upstream is there, and what it has."""
         try:
-            if got.status != 200:
-                raise Failure(
-                    "status", 502, f"the upstream {self.upstream.shown} answers /models with {got.status}"
-                )
-            data = await got.read(self.settings.limits.response)
-            try:
-                json.loads(data)
-            except ValueError:
-                said = f"the upstream {self.upstream.shown} answers /models with something that is no JSON"
-                raise Failure("not_json", 502, said) from None
-        finally:
-            await got.close()
-        return got.status
+            models = await self._models([])
+        except Failure as failure:
+            log.warning("%s; requests are sent there all the same", failure.message)
+        else:
+            more = f" and {len(models) - _SHOWN} more" if len(models) > _SHOWN else ""
+            log.info("the upstream has %d models: %s%s", len(models), ", ".join(models[:_SHOWN]), more)
+
+    async def _models(self, headers: Raw) -> list[str]:
+        """The models of the upstream, by which a gateway's health is judged.
+
+        Raises:
+            Failure: it gives none.
+        """
+        settings = self.settings
+        sent = to_upstream(headers, settings.headers, settings.authorization, read_here=True)
+        try:
+            async with asyncio.timeout(_PROBE):
+                got = await self.upstream.send("GET", settings.target.url("/v1/models"), sent, None)
+                try:
+                    data = await got.read(settings.limits.response)
+                finally:
+                    await got.close()
+        except TimeoutError:
+            said = f"the upstream {self.upstream.shown} did not list its models within {_PROBE:g} s"
+            raise Failure("timeout", 504, said) from None
+        try:
+            if got.status == 200:
+                return [str(model["id"]) for model in json.loads(data)["data"]]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            pass
+        raise Failure("not_json", 502, self.upstream.refused(got, data))
 
     async def _metrics(self, request: Request) -> Response:
         return Response(self.metrics.text(), media_type=CONTENT_TYPE)

@@ -70,6 +70,12 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, proxy: Proxy) -> None:
         super().__init__(config)
         self._proxy = proxy
+        self.greets = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.greets:
+            self._look = asyncio.create_task(self._proxy.look())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         timer = asyncio.get_running_loop().call_later(self._proxy.settings.timeouts.drain, self._proxy.cut)
@@ -95,13 +101,21 @@ def _config(proxy: Proxy) -> uvicorn.Config:
     )
 
 
-def serve(proxy: Proxy, sockets: Sequence[socket.socket]) -> None:
-    """Serve until a signal ends it. Returns normally after Ctrl-C."""
+def serve(proxy: Proxy, sockets: Sequence[socket.socket], *, greet: bool = False) -> None:
+    """Serve until a signal ends it. Returns normally after Ctrl-C.
+
+    Args:
+        proxy: the proxy.
+        sockets: where it listens.
+        greet: look at the upstream at once, and tell in the log what is there.
+    """
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # it would tell every URL, with its query
     gc.collect()
     gc.freeze()  # what was loaded stays: collections while streams run look at what is young only
+    server = _Server(_config(proxy), proxy)
+    server.greets = greet
     try:
-        _Server(_config(proxy), proxy).run(list(sockets))
+        server.run(list(sockets))
     except KeyboardInterrupt:  # uvicorn gives the signal back after a clean end
         pass
 
