@@ -45,18 +45,29 @@ def normalized(base_url: str, model: str, options: Mapping[str, Any]) -> Place:
     from hamr_parsers.wire import normalize_response, normalize_stream
 
     def wrap(answer: Any, request: Mapping[str, Any]) -> Any:
-        given = {"tools": request["tools"], "model": model, **options}
         if hasattr(answer, "choices"):
-            return normalize_response(answer, **given)
-        return normalize_stream(answer, **given)
+            return normalize_response(answer, request=request, **options)
+        return normalize_stream(answer, request=request, **options)
 
     return Place(base_url, model, wrap=wrap)
 
 
 @contextlib.contextmanager
-def proxy(upstream: str, *options: str) -> Iterator[str]:
-    """`hamr-parse serve` before a gateway, in a process of its own; gives its base URL."""
-    command = [sys.executable, "-m", "hamr_parsers", "serve", "--upstream", upstream, "--port", "0", *options]
+def proxy(base_url: str, /, **options: str) -> Iterator[str]:
+    """`hamr-parse serve` before a gateway, in a process of its own, with some `WireOptions`; gives its base URL."""
+    command = [
+        sys.executable,
+        "-m",
+        "hamr_parsers",
+        "serve",
+        "--upstream",
+        base_url,
+        "--port",
+        "0",
+        "--quiet",
+    ]
+    for name, value in options.items():
+        command += ["--upstream-mode" if name == "upstream" else f"--{name}", value]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, encoding="utf-8"
@@ -67,7 +78,7 @@ def proxy(upstream: str, *options: str) -> Iterator[str]:
         for line in process.stdout:
             told.append(line)
             found = re.search(r"http://127\.0\.0\.1:[1-9]\d*", line)
-            if found and found[0] not in upstream:
+            if found and found[0] not in base_url:
                 yield found[0] + "/v1"
                 break
         else:

@@ -105,8 +105,11 @@ class Program:
     """The package that its transport is for: `httpx2` or `httpx`; "" if it takes none."""
     parallel: bool = True
     """Whether it can take several calls of one answer."""
-    ends_by_tool: bool = False
-    """Whether its last answer must be a call of the tool `final_answer`."""
+    closes_cut_calls: bool = False
+    """Whether its client closes the JSON of a call that was cut and passes it on as a whole one, even where the finish
+    reason is `length`: such calls must not reach it (`incomplete="drop"`)."""
+    joins_results: bool = False
+    """Whether it sends all results of a turn as one text, under a heading."""
     wraps: bool = False
     """Whether it can use `Place.wrap`."""
     check: Callable[[], str] | None = None

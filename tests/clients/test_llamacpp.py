@@ -174,8 +174,7 @@ def served(
 @pytest.fixture(scope="module")
 def proxied(served: tuple[Case, str]) -> Iterator[str]:
     case, base_url = served
-    options = [part for key, value in case.cure.items() for part in (f"--{key}", value)]
-    with cures.proxy(base_url, *options) as url:
+    with cures.proxy(base_url, **case.cure) as url:
         yield url
 
 

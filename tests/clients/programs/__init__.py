@@ -15,7 +15,7 @@ from tests.clients.programs import (
 )
 
 PROGRAMS: tuple[Program, ...] = (
-    *openai_sdk.programs(),
+    *openai_sdk.programs(openai_sdk.installed()),
     *pydantic_ai_sdk.PROGRAMS,
     *langchain_sdk.PROGRAMS,
     *litellm_sdk.PROGRAMS,

@@ -66,24 +66,23 @@ def whole(task: Task, place: Place, outcome: Outcome) -> None:
 
 def answer(task: Task, place: Place, outcome: Outcome, sdk: Any, calls: list[Any]) -> None:
     """Run the calls and ask for the answer."""
-    messages: list[Any] = [{"role": "user", "content": task.question}]
+    made, results = [], []
     for number, call in enumerate(calls):
         name = type(call).__name__.removeprefix("Partial")
         result = outcome.run(name, call.model_dump(exclude_unset=True))
         function = {"name": name, "arguments": call.model_dump_json(exclude_unset=True)}
-        messages.append(
-            {
-                "role": "assistant",
-                "content": None,
-                "tool_calls": [{"id": f"call_{number}", "type": "function", "function": function}],
-            }
-        )
-        messages.append({"role": "tool", "tool_call_id": f"call_{number}", "content": result})
+        made.append({"id": f"call_{number}", "type": "function", "function": function})
+        results.append({"role": "tool", "tool_call_id": f"call_{number}", "content": result})
+    messages: list[Any] = [
+        {"role": "user", "content": task.question},
+        {"role": "assistant", "content": None, "tool_calls": made},
+        *results,
+    ]
     completion = sdk.chat.completions.create(model=place.model, messages=messages, tools=list(task.tools))
     outcome.answer = completion.choices[0].message.content or ""
 
 
 PROGRAMS = (
-    Program("instructor", "instructor", True, streamed, "httpx", parallel=False),
+    Program("instructor", "instructor", True, streamed, "httpx", parallel=False, closes_cut_calls=True),
     Program("instructor", "instructor", False, whole, "httpx"),
 )

@@ -72,6 +72,6 @@ def take(message: Any, messages: list[Any], outcome: Outcome) -> bool:
 
 
 PROGRAMS = (
-    Program("langchain-openai", "langchain_openai", True, streamed, "httpx2"),
+    Program("langchain-openai", "langchain_openai", True, streamed, "httpx2", closes_cut_calls=True),
     Program("langchain-openai", "langchain_openai", False, whole, "httpx2"),
 )

@@ -152,11 +152,16 @@ def take_message(completion: Any, messages: Messages, outcome: Outcome) -> bool:
     return True
 
 
-def programs() -> tuple[Program, ...]:
+def installed() -> str:
+    """The major version of `openai` here; "3" where there is none."""
     try:
-        major = importlib.metadata.version("openai").split(".")[0]
+        return importlib.metadata.version("openai").partition(".")[0]
     except importlib.metadata.PackageNotFoundError:
-        major = "3"
+        return "3"
+
+
+def programs(major: str) -> tuple[Program, ...]:
+    """The programs of one major version."""
     http = "httpx" if major == "2" else "httpx2"
     name = f"openai {major}"
     return (

@@ -1,16 +1,21 @@
-"""smolagents: a `ToolCallingAgent`, whose answer is a call too: of its own tool `final_answer`."""
+"""smolagents: a `ToolCallingAgent`.
+
+Two habits of it are turned off, since models trained on the chat API do not know them: it wants the answer as a call of
+its own tool `final_answer` (here a text without calls is the answer), and sends results as a user's message (here as
+the tool's; all results of a turn in one)."""
 
 from __future__ import annotations
 
 import io
 from typing import Any
 
-from tests.clients.program import Outcome, Place, Program, Task
+from tests.clients.program import MAX_TURNS, Outcome, Place, Program, Task
 
 
 def run(task: Task, place: Place, outcome: Outcome, *, stream: bool) -> None:
     from rich.console import Console
     from smolagents import AgentLogger, LogLevel, OpenAIModel, Tool, ToolCallingAgent
+    from smolagents.models import ChatMessage, ChatMessageToolCall, ChatMessageToolCallFunction
 
     def tool(function: Any) -> Tool:
         schema = function["parameters"]
@@ -35,12 +40,21 @@ def run(task: Task, place: Place, outcome: Outcome, *, stream: bool) -> None:
 
         return Named()
 
+    class Model(OpenAIModel):
+        def parse_tool_calls(self, message: ChatMessage) -> ChatMessage:
+            answer = ChatMessageToolCallFunction(
+                name="final_answer", arguments={"answer": message.content or ""}
+            )
+            message.tool_calls = [ChatMessageToolCall(function=answer, id="final", type="function")]
+            return message
+
     sdk = place.sdk()
-    model = OpenAIModel(
+    model = Model(
         place.model,
         api_base=sdk.pop("base_url"),
         api_key=sdk.pop("api_key"),
         client_kwargs=sdk,
+        custom_role_conversions={"tool-call": "assistant", "tool-response": "tool"},
         retry=False,
     )
     try:
@@ -48,7 +62,7 @@ def run(task: Task, place: Place, outcome: Outcome, *, stream: bool) -> None:
             tools=[tool(function) for function in task.functions],
             model=model,
             stream_outputs=stream,
-            max_steps=2,
+            max_steps=MAX_TURNS,
             logger=AgentLogger(LogLevel.OFF, Console(file=io.StringIO())),
         )
         result = agent.run(task.question, return_full_result=True)
@@ -70,6 +84,6 @@ def whole(task: Task, place: Place, outcome: Outcome) -> None:
 
 
 PROGRAMS = (
-    Program("smolagents", "smolagents", True, streamed, "httpx2", ends_by_tool=True),
-    Program("smolagents", "smolagents", False, whole, "httpx2", ends_by_tool=True),
+    Program("smolagents", "smolagents", True, streamed, "httpx2", joins_results=True),
+    Program("smolagents", "smolagents", False, whole, "httpx2", joins_results=True),
 )
