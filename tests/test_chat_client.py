@@ -141,6 +141,16 @@ class TestCalls:
             stream.message.reasoning or ""
         )
 
+    def test_a_server_that_fails_to_parse_a_call_is_told_with_its_cure(self) -> None:
+        error = {"error": {"code": 500, "message": "Unexpected empty grammar stack", "type": "server_error"}}
+        for answer in (lambda e: e.stream([chunk("One, "), error]), lambda e: e.json(error, 500)):
+            with (
+                Scripted(answer) as gateway,
+                ChatClient(gateway.base_url, model="m") as client,
+                pytest.raises(GatewayStatusError, match='upstream="text" leaves that to us'),
+            ):
+                list(client.stream("Go.", tools=[WEATHER]))
+
     def test_upstream_text_asks_for_the_text_and_reads_it(self) -> None:
         with (
             serving(kind="vllm", faults=["destroyed-call"]) as gateway,

@@ -768,3 +768,22 @@ def test_public_names_load_when_they_are_used() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_without_the_extra_a_command_says_what_to_install(home: Home) -> None:
+    home()
+    script = (
+        "import sys; sys.modules['httpx2'] = None; sys.argv = ['hamr-parse', *sys.argv[1:]]\n"
+        "from hamr_parsers.cli import main; main()"
+    )
+
+    def run(*args: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", script, *args], capture_output=True, text=True)
+
+    done = run("models")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "hamr-parse: this needs httpx2: pip install 'hamr-parsers[client]'\n",
+    )
+    assert run("config").returncode == 0
+    assert run("login", "--preset", "vllm", "--offline").returncode == 0

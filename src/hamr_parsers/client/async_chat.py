@@ -226,7 +226,6 @@ class AsyncChatClient:
             transfer = self._transfer("POST", asked, prepared.headers, prepared.body, self.timeout)
             try:
                 response = await transfer.open()
-                transfer.begun = False
                 body = await read_whole(transfer, response, asked)
             except UnknownModelError as error:
                 raise await self._with_nearest(error) from None

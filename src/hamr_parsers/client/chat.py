@@ -22,7 +22,7 @@ from ..message import ParsedMessage
 from ..wire import Report
 from .async_chat import AsyncChatClient, AsyncChatStream, ChatResponse, GatewayModel, StreamEvent
 from .connection import Connection
-from .errors import ClientError
+from .errors import ClientError, without_frames
 from .notices import Notice
 from .request import Messages
 
@@ -44,7 +44,8 @@ class _Loop:
         """The result of a coroutine; interrupted, it is cancelled."""
         future = self.start(work)
         try:
-            return future.result()
+            with without_frames():
+                return future.result()
         except BaseException:
             if not future.done():
                 future.cancel()
@@ -300,7 +301,8 @@ class _Notices:
                 if notice is not None:
                     self._tell(notice)
             self.flush()
-            return future.result()
+            with without_frames():
+                return future.result()
         finally:
             if not future.done():
                 future.cancel()

@@ -114,7 +114,7 @@ def failure(asked: Asked, status: int, headers: Mapping[str, str], body: bytes) 
     elif status == 503:
         message = f"{where} cannot answer now (HTTP 503){said}; is it switching models?"
     elif status >= 500:
-        message = f"{where} failed (HTTP {status}){said or '; its log says why'}"
+        message = f"{where} failed (HTTP {status}){said or '; its log says why'}{_cure(detail)}"
     else:
         message = f"{where} did not take the request (HTTP {status}){said}"
     return GatewayStatusError(message, retry_after=wait, **known)
@@ -153,7 +153,7 @@ def in_stream(asked: Asked, error: UpstreamError) -> GatewayError:
     code = f" ({error.code})" if error.code else ""
     kind = AccessRefusedError if error.status in (401, 403) else GatewayStatusError
     return kind(
-        f"{asked.base_url} reported an error in the middle of the answer: {detail}{code}",
+        f"{asked.base_url} reported an error in the middle of the answer: {detail}{code}{_cure(detail)}",
         url=asked.url,
         status=error.status,
         detail=detail,
@@ -317,6 +317,14 @@ def _refused(asked: Asked, status: int, headers: Mapping[str, str], text: str, d
     if not asked.sent_key:
         return f"{asked.base_url} wants a key (HTTP {status}){said}; set apiKey{of}, for example to $RELAY_API_KEY"
     return f"{asked.base_url} refused the key (HTTP {status}){said}; check apiKey and headers{of}"
+
+
+def _cure(detail: str) -> str:
+    """llama.cpp fails where a model writes another dialect than its chat template has."""
+    said = detail.lower()
+    if "grammar" in said or "failed to parse" in said:
+        return '; the server could not parse the model\'s call: upstream="text" leaves that to us'
+    return ""
 
 
 def _reason(problem: BaseException) -> str:
