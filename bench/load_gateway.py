@@ -132,6 +132,7 @@ class Gateway(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
         self.buffer = b""
+        self.rest = b""
         self.loop = asyncio.get_running_loop()
         self.timer: asyncio.TimerHandle | None = None
 
@@ -186,6 +187,7 @@ class Gateway(asyncio.Protocol):
         self.timer = self.loop.call_at(self.due, self.tick)
 
     def send(self, piece: Piece) -> None:
+        self.flush()
         if piece is None:
             self.transport.abort()
             return
@@ -205,9 +207,16 @@ class Gateway(asyncio.Protocol):
         if self.fault == "split" and "é".encode() in data:
             at = data.index("é".encode()) + 1
             self.write(data[:at])
-            self.loop.call_soon(self.write, data[at:])
+            self.rest = data[at:]
+            self.loop.call_soon(self.flush)
         else:
             self.write(data)
+
+    def flush(self) -> None:
+        """The second half of a piece that was split; a late tick may come before its turn."""
+        if self.rest:
+            rest, self.rest = self.rest, b""
+            self.write(rest)
 
     def write(self, data: bytes) -> None:
         self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))

@@ -71,7 +71,7 @@ async def answer(proxy: Proxy, kind: type[Surface], scope: Scope, receive: Recei
     except (Failure, HamrParsersError) as error:
         trouble = str(error)
         await refuse(delivery, kind, error)
-    report = exchange.report if exchange is not None else None
+    report, remarks = (exchange.report, exchange.remarks) if exchange is not None else (None, ())
     if not stayed:
         proxy.metrics.gone.inc()
     proxy.metrics.requests.labels(
@@ -83,6 +83,7 @@ async def answer(proxy: Proxy, kind: type[Surface], scope: Scope, receive: Recei
         log.info(
             "%s",
             _line(kind, model, delivery, report, stayed, time.monotonic() - began)
+            + "".join(f"; {remark}" for remark in remarks[:5])
             + _told_of(trouble, proxy, scope),
         )
 
@@ -117,6 +118,7 @@ class _Exchange:
             redactor = Redactor([*scope["headers"], *self._headers], settings.secrets())
             self._capture = proxy.captures.start(surface.exchange.body, redactor)
         self.report: Report | None = None
+        self.remarks = surface.remarks
         self.trouble = ""
 
     async def run(self) -> None:

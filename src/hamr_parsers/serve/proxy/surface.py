@@ -60,6 +60,11 @@ class Surface:
         payload: the request's JSON body.
         options: how the answer of a model is read, by the model's name.
 
+    Attributes:
+        streams: whether a stream was asked for.
+        exchange: the request as a chat completion request, and how its answer is read.
+        remarks: what the translation left out.
+
     Raises:
         HamrParsersError: the request cannot be answered as it stands.
     """
@@ -70,11 +75,16 @@ class Surface:
     def __init__(self, payload: dict[str, Any], options: Callable[[object], WireOptions]) -> None:
         self.payload = payload
         self.streams = payload.get("stream") is True
+        self.remarks: tuple[str, ...] = ()
         self.exchange = Exchange(self.chat(), options(payload.get("model")))
 
     def chat(self) -> Mapping[str, Any]:
         """The request as a chat completion request."""
         raise NotImplementedError
+
+    def _take(self, translated: ChatRequest) -> Mapping[str, Any]:
+        self.remarks = translated.remarks
+        return translated.body
 
     def body(self, raw: bytes) -> bytes:
         """What is sent upstream; `raw` is what came."""
@@ -224,7 +234,7 @@ class Responses(Surface):
     name = "responses"
 
     def chat(self) -> Mapping[str, Any]:
-        return _body(responses.to_chat(self.payload))
+        return self._take(responses.to_chat(self.payload))
 
     def streamer(self) -> Streamer:
         return _AdaptedStreamer(self.exchange, responses.ResponsesStream(self.payload), responses.encode)
@@ -243,7 +253,7 @@ class Messages(Surface):
     name = "messages"
 
     def chat(self) -> Mapping[str, Any]:
-        return _body(anthropic.to_chat(self.payload))
+        return self._take(anthropic.to_chat(self.payload))
 
     def streamer(self) -> Streamer:
         return _AdaptedStreamer(self.exchange, anthropic.MessagesStream(self.payload), anthropic.encode)
@@ -264,10 +274,6 @@ def surface_of(path: str) -> type[Surface] | None:
     if path.endswith("/chat/completions"):
         return Chat  # also of a client whose base URL lacks the /v1, or has more
     return _SURFACES.get(path)
-
-
-def _body(request: ChatRequest) -> Mapping[str, Any]:
-    return request.body
 
 
 def _told(error: Failure | HamrParsersError) -> HamrParsersError:
