@@ -398,6 +398,25 @@ def test_reasoning_that_the_prompt_opened_is_reasoning_from_its_first_character(
     assert_is(out, {"reasoning": "They ask for the time.", "content": "It is noon."})
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"model": "Qwen/Qwen3-Coder-30B-A3B-Instruct", "enable_thinking": True},
+        {"model": "Qwen/Qwen3-8B", "enable_thinking": True},
+        {"model": "Qwen/Qwen3.6-35B-A3B"},
+        {
+            "model": "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B",
+            "messages": [{"role": "tool", "tool_call_id": "a", "content": "12:00"}],
+        },
+    ],
+    ids=["a model without thoughts", "one that opens the block itself", "no flag", "after a tool's result"],
+)
+def test_where_the_prompt_does_not_open_the_block_an_answer_is_an_answer(request_: dict[str, Any]) -> None:
+    out, normalizer = run([chunk({"content": "It is noon."}), chunk({}, "stop")], request_)
+    assert_is(out, {"content": "It is noon."})
+    assert not normalizer.report.repairs["reasoning"]
+
+
 def test_where_thinking_is_off_nothing_is_reasoning() -> None:
     request = {"model": "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", "reasoning_effort": "none"}
     out, _ = run([chunk({"content": "It is noon."}), chunk({}, "stop")], request)

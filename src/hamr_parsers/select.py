@@ -37,6 +37,7 @@ __all__ = [
     "Resolution",
     "SelectionError",
     "normal_model",
+    "opens_if_thinking",
     "opens_reasoning",
     "resolve_parser",
 ]
@@ -122,6 +123,11 @@ def opens_reasoning(family: Family | str, model: str | None = None) -> bool:
     if isinstance(family, Family) and ".*" in family.always_reasoning:
         return True
     return _opens_reasoning(registry.generation(), id_, model)
+
+
+def opens_if_thinking(family: Family, model: str | None = None) -> bool:
+    """Whether the prompt opens the reasoning block where the request turns thinking on."""
+    return _fits(family.thinking_reasoning, family.id, model)
 
 
 # --- deciding -----------------------------------------------------------------------------------------------
@@ -423,7 +429,11 @@ def _teacher(
 
 @lru_cache(maxsize=1024)
 def _opens_reasoning(generation: int, family: str, model: str | None) -> bool:
-    patterns = get_family(family).always_reasoning
+    return _fits(get_family(family).always_reasoning, family, model)
+
+
+def _fits(patterns: tuple[str, ...], family: str, model: str | None) -> bool:
+    """Whether a model's name fits one of a family's patterns; `.*` fits if no name is known, too."""
     if ".*" in patterns:
         return True
     full = normal_model(model) if model else ""

@@ -123,6 +123,9 @@ class Family:
         reasoning: the format has reasoning blocks.
         always_reasoning: regular expressions, searched like `name_patterns`, of models whose prompt always
             opens the reasoning block; `.*` says that all models of the family do.
+        thinking_reasoning: the same for models whose prompt opens it if the request turns thinking on. A text alone
+            does not tell, so only the wire layer, which sees the request, goes by it.
+        closed_after_tools: after a tool's result the prompt opens no block, whatever the two above say.
         id_format: what `id_factory` makes by default: `call` (`call_...`) or `alnum9`.
         special_tokens: single vocabulary tokens that are markers, which a server may have removed.
         turn: how a prompt opens the assistant's turn; what stands behind the last one began the answer.
@@ -172,6 +175,8 @@ class Family:
     quoted: bool = False
     reasoning: bool = False
     always_reasoning: tuple[str, ...] = ()
+    thinking_reasoning: tuple[str, ...] = ()
+    closed_after_tools: bool = False
     id_format: Literal["call", "alnum9"] = "call"
     special_tokens: tuple[str, ...] = ()
     turn: tuple[str, ...] = ()
@@ -225,7 +230,7 @@ class Family:
         Raises:
             FamilyEntryError: a pattern is not a regular expression.
         """
-        for key in ("name_patterns", "base_patterns", "always_reasoning"):
+        for key in ("name_patterns", "base_patterns", "always_reasoning", "thinking_reasoning"):
             for pattern in getattr(self, key):
                 try:
                     re.compile(pattern)

@@ -148,7 +148,9 @@ class Calls:
             return same_value(call.value(), other.value())
         if not final:
             return False
-        one, two = ("".join("".join(c.arguments).split()) for c in (call, other))  # blanks are a matter of style
+        one, two = (
+            "".join("".join(c.arguments).split()) for c in (call, other)
+        )  # blanks are a matter of style
         return one.startswith(two) or two.startswith(one)
 
     # -- giving out ------------------------------------------------------------------------------------------

@@ -16,10 +16,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..families import registry
-from ..families.dialects import dialect
-from ..families.entry import Family
 from ..parser import StreamParser
-from ..select import opens_reasoning, resolve_parser
+from ..select import opens_if_thinking, opens_reasoning, resolve_parser
 from ..tools import ToolSet
 from .calls import Incomplete
 
@@ -189,10 +187,9 @@ class Exchange:
             response_template=options.response_template,
         )
         family = registry.get_family(resolution.parser)
-        if opens_reasoning(family, model):
-            return True
-        # Of a family that may begin inside, a model that was told to think does, or opens the block itself.
-        return True if flag and family.reasoning and _may_begin_inside(family) else None
+        if family.closed_after_tools and _after_tools(self.request or {}):
+            return False
+        return True if opens_reasoning(family, model) or (flag and opens_if_thinking(family, model)) else None
 
     def new_id(self) -> str:
         """An id for a call that has none."""
@@ -253,11 +250,11 @@ def thinking_flag(request: Mapping[str, Any]) -> bool | None:
     return None
 
 
-def _may_begin_inside(family: Family) -> bool:
-    if family.kind != "grammar":
-        return False
-    grammar = dialect(family).grammar
-    return grammar is not None and "start_in_reasoning" in grammar.tables.starts
+def _after_tools(request: Mapping[str, Any]) -> bool:
+    """Whether the conversation ends with a tool's result."""
+    messages = request.get("messages")
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    return isinstance(last, Mapping) and last.get("role") in ("tool", "function")
 
 
 def _tools(tools: object, legacy: bool) -> ToolSet | None:
