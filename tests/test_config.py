@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import pickle
 import re
 import subprocess
@@ -772,13 +773,16 @@ def test_public_names_load_when_they_are_used() -> None:
 
 def test_without_the_extra_a_command_says_what_to_install(home: Home) -> None:
     home()
+    package = Path(client.__file__).parents[2]
     script = (
         "import sys; sys.modules['httpx2'] = None; sys.argv = ['hamr-parse', *sys.argv[1:]]\n"
         "from hamr_parsers.cli import main; main()"
     )
 
     def run(*args: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-c", script, *args], capture_output=True, text=True)
+        environ = {**os.environ, "PYTHONPATH": str(package)}
+        command = [sys.executable, "-c", script, *args]
+        return subprocess.run(command, capture_output=True, text=True, env=environ)
 
     done = run("models")
     assert (done.returncode, done.stderr) == (
