@@ -71,7 +71,7 @@ def chat(
     models_json: gw.ModelsJson = None,
     allow_commands: gw.AllowCommands = False,
     parser: opt.ParserName = None,
-    upstream: Annotated[
+    upstream_mode: Annotated[
         Literal["native", "text"],
         typer.Option(help="`text`: ask the server to leave calls as text, for one that loses them."),
     ] = "native",
@@ -98,7 +98,9 @@ def chat(
     offered = opt.read_tools(tools) if tools is not None else None
     fields = {"max_tokens": max_tokens, "temperature": temperature}
     view = View()
-    client = ChatClient(connection=connection, upstream=upstream, thinking=thinking, on_notice=view.notice)
+    client = ChatClient(
+        connection=connection, upstream=upstream_mode, thinking=thinking, on_notice=view.notice_aside
+    )
     with client:
         repl = Repl(client, view, system, offered, {k: v for k, v in fields.items() if v is not None})
         return repl.run()

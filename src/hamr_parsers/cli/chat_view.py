@@ -15,11 +15,13 @@ from .console import complain, out, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.control import Control
 
     from ..client import Notice
 
 __all__ = ["View"]
 
+_EVERY = 30.0  # seconds between two lines that say the same
 STYLES = {"reasoning": "dim italic", "call": "cyan", "remark": "dim", "problem": "yellow"}
 
 
@@ -33,6 +35,9 @@ class View:
         self._blank = True  # nothing but line ends so far
         self._line = True  # at the beginning of a line
         self._error_line = True
+        self._answering = False
+        self._passing = False  # a notice stands on the terminal's line, to be written over
+        self._told: tuple[str, float] = ("", 0.0)
 
     # -- an answer -----------------------------------------------------------------------------------------------
 
@@ -40,6 +45,7 @@ class View:
         """A new answer."""
         self._kind = ""
         self._blank = True
+        self._answering = True
 
     def event(self, event: Any) -> None:
         """One event of the stream."""
@@ -63,6 +69,7 @@ class View:
     def end(self) -> None:
         """The answer is over."""
         self.end_line()
+        self._answering = False
 
     def _text(self, kind: str, text: str) -> None:
         if kind != self._kind:
@@ -84,6 +91,7 @@ class View:
             return
         text = visible(text)
         self._blank = False
+        self._pass()
         if self.rich:
             from rich.text import Text
 
@@ -100,6 +108,7 @@ class View:
 
     def end_line(self) -> None:
         """Both outputs at the beginning of a line."""
+        self._pass()
         if not self._line:
             if self.rich:
                 self.console.print()
@@ -113,10 +122,36 @@ class View:
 
     # -- about it ----------------------------------------------------------------------------------------------------
 
+    def notice_aside(self, notice: Notice) -> None:
+        """A notice outside an answer; those of an answer are among its events."""
+        if not self._answering:
+            self.notice(notice)
+
     def notice(self, notice: Notice) -> None:
-        """What the client tells while it waits."""
+        """What the client tells while it waits: on a terminal one line that the next takes the place of, elsewhere a
+        line now and then."""
+        waits = notice.kind in ("loading", "waiting")
+        if waits and self.rich:
+            self.end_line()
+            from rich.text import Text
+
+            line = Text(visible(" ".join(notice.message.split())), STYLES["remark"])
+            line.truncate(max(self.console.width - 1, 1))
+            self.console.print(line, end="", soft_wrap=True)
+            self._passing = True
+            return
+        kind, told = self._told
+        if waits and kind == notice.message.partition(" (")[0] and notice.seconds - told < _EVERY:
+            return
+        self._told = (notice.message.partition(" (")[0], notice.seconds)
         self.end_line()
         complain(f"warning: {notice.message}" if notice.kind == "warning" else notice.message)
+
+    def _pass(self) -> None:
+        """Take a passing notice off the screen."""
+        if self._passing:
+            self._passing = False
+            self.console.control(_to_line_start())
 
     def remark(self, text: str, kind: str = "remark") -> None:
         """A sentence of ours: for a person, never a part of the answer."""
@@ -134,3 +169,10 @@ class View:
 
         self.end_line()
         print_table(self.console, columns, [[visible(cell) for cell in row] for row in rows])
+
+
+def _to_line_start() -> Control:
+    from rich.control import Control
+    from rich.segment import ControlType
+
+    return Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2))

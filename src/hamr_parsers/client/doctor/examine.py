@@ -254,8 +254,8 @@ class Examination:
             )
         if text is not None and text.text_calls:
             cures.append(
-                'or leave the server as it is and use upstream="text" (ChatClient, the transports, `hamr-parse serve`):'
-                " the text then comes whole, and is parsed here"
+                'or leave the server as it is and use upstream="text" (ChatClient, the transports;'
+                " `hamr-parse serve --upstream-mode text`): the text then comes whole, and is parsed here"
             )
         elif self.dropped:
             cures.append(f'upstream="text" does not help: with tool_choice "none", {self.dropped}')
