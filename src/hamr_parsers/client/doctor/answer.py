@@ -50,10 +50,13 @@ class Reading:
     reasoning_fields: tuple[str, ...] = ()
     calls: list[Call] = field(default_factory=list)
     finish: str | None = None
+    _open: dict[int, Call] = field(default_factory=dict)
 
     def add(self, delta: Mapping[str, Any]) -> None:
         """More of it."""
         content = delta.get("content")
+        if isinstance(content, list):
+            content = "".join(str(part.get("text", "")) for part in content if isinstance(part, Mapping))
         if isinstance(content, str):
             # cumulative partials: each begins with all that came before
             repeats = len(self.content) >= 4 and len(content) > len(self.content)
@@ -73,14 +76,19 @@ class Reading:
             function = entry.get("function")
             function = function if isinstance(function, Mapping) else {}
             called, arguments = function.get("name"), function.get("arguments")
-            if called and (not self.calls or entry.get("id") or self.calls[-1].whole):
-                self.calls.append(Call(str(called)))
-            if not self.calls:
-                self.calls.append(Call())
+            index = entry.get("index")
+            call = self._open.get(index) if type(index) is int else (self.calls[-1] if self.calls else None)
+            if call is None or (called and (entry.get("id") or call.whole) and call.arguments):
+                call = Call()
+                self.calls.append(call)
+            if type(index) is int:
+                self._open[index] = call
+            if called and not call.name:
+                call.name = str(called)
             if arguments is not None and arguments != "":
                 piece = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str)
-                self.calls[-1].arguments += piece
-                self.calls[-1].pieces += 1
+                call.arguments += piece
+                call.pieces += 1
 
 
 @dataclass(slots=True)
@@ -144,6 +152,11 @@ class Answer:
     def _of(self, source: str) -> list[Call]:
         kinds = [kind for _, kind in self.report.calls]
         return [call for call, kind in zip(self.read.calls, kinds, strict=False) if kind == source]
+
+    @property
+    def doubled(self) -> bool:
+        """Whether the server sent calls and left them in the text as well."""
+        return bool(self.raw.calls and self.text_calls)
 
     @property
     def text_parser(self) -> str | None:

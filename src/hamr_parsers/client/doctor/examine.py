@@ -79,6 +79,7 @@ class Examination:
     def run(self) -> Iterator[Check]:
         """All checks, as they are done. When the gateway cannot be used, the rest is skipped."""
         stopped = ""
+        failed: set[str] = set()
         for name, probe in self.probes():
             if stopped:
                 yield _skip(name, stopped)
@@ -86,6 +87,9 @@ class Examination:
             try:
                 for check in probe():
                     yield check
+                    failed.add(check.id if check.mark == "failed" else "")
+                    if {"completion", "stream"} <= failed:
+                        stopped = "the gateway answers nothing"
                     if check.mark == "failed" and (name == "models" or check.exit_code in (3, 4, 5)):
                         stopped = "the gateway cannot be used"
             except HamrParsersError as error:
@@ -408,10 +412,8 @@ class Examination:
             return self.no_call(id, answer, what)
         kind = "text" if answer.text_calls else "native"
         check = Check(id, "gateway", "passed", f"{what}: {_calls(calls)}")
-        if kind == "text":
+        if kind == "text" and not answer.doubled:
             self.left_as_text(check, answer, what)
-        if answer.text_calls and answer.native_calls:
-            check.codes.append("doubled")
         wrong = [fault for call in calls for fault in faults(call)]
         cut = [call for call in calls if not call.whole]
         if answer.read.finish == "length" or cut:

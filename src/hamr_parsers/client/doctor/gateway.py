@@ -26,6 +26,7 @@ from ..connection import Connection
 from ..errors import GatewayError
 from ..failure import Asked, broken, failure, in_stream, no_models, timed_out
 from .answer import Answer, read_stream, read_whole
+from .shape import Oddity
 
 __all__ = ["Gateway", "Notice"]
 
@@ -148,6 +149,10 @@ class Gateway:
             read_whole(answer, exchange)
         elif answer.events:
             read_stream(answer, exchange)
+        if answer.error is None and (stream if answer.payload is not None else not stream and answer.events):
+            answer.oddities.append(Oddity("no-stream" if stream else "unasked-stream", cured=True))
+        if answer.doubled:
+            answer.oddities.append(Oddity("doubled", cured=True))
         if isinstance(answer.error, UpstreamError):
             answer.error = in_stream(asked, answer.error)
         count = answer.usage.get("total_tokens")

@@ -183,7 +183,9 @@ def _calls(answers: Sequence[Answer], checks: Iterable[Check], *, native: bool) 
     """Calls of the server, or calls that it left as text: whether they came right, wherever there were any."""
     seen = good = 0
     for answer in answers:
-        found = answer.native_calls if native else answer.text_calls
+        found = answer.native_calls if native else [] if answer.doubled else answer.text_calls
+        if native and answer.doubled:
+            found = answer.read.calls
         if not found:
             continue
         seen += 1

@@ -67,6 +67,9 @@ SHAPES: dict[str, Shape] = {
     "legacy-call": Shape("calls come as function_call", "clients without the legacy form"),
     "error-in-stream": Shape("an error came inside an answer of status 200", "clients that take it for an end"),
     "no-choice-index": Shape("a choice has no index", "strict clients"),
+    "no-stream": Shape("a stream was asked for, and a whole answer came", "clients that stream"),
+    "unasked-stream": Shape("a whole answer was asked for, and a stream came", "clients that do not stream"),
+    "doubled": Shape("calls stand in the text and are sent as calls as well", "clients that show the text"),
     # harmless
     "finish-stop": Shape("the finish_reason of an answer with calls is stop", ""),
     "no-done": Shape("the stream ends without [DONE]", ""),
@@ -268,7 +271,8 @@ class _Judge:
             self.tell("arguments-twice", piece)
             held = call.arguments = ""
         call.was_empty_object = not held and piece.strip() == "{}"
-        if len(held) >= 3 and len(piece) > len(held) and piece.startswith(held):
+        # an object goes on with anything but its own beginning
+        if held[:1] == "{" and len(piece) > len(held) and piece.startswith(held):
             call.repeats += 1
             call.arguments = piece
             if call.repeats >= 2 or is_json_object(piece):
