@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ..._version import __version__
+from ...parser import StreamParser
 from .capture import Captures
 from .client import Receive, Scope, header
 from .delivery import Delivery, Send
@@ -92,6 +93,9 @@ class Proxy:
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         self.upstream = Upstream(self.settings)
+        wire = self.settings.wire
+        for parser in {wire.parser or "auto", *(name for _, name in self.settings.parsers)}:
+            StreamParser(parser=parser).feed("<")  # loaded now, and not while the first answer waits
         try:
             yield
         finally:

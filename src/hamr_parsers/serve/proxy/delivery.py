@@ -54,8 +54,8 @@ class Delivery:
         """Send the head, unless it was."""
         async with self._lock:  # the timer may be about to
             if not self.status:
+                self.status = status  # first: nobody may take another way while it is being sent
                 await self._send({"type": "http.response.start", "status": status, "headers": headers})
-                self.status = status
 
     async def write(self, data: bytes) -> None:
         """Send a piece of the body; returns when the server took it."""
