@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +21,7 @@ pytest.importorskip("httpx2")
 
 from typer.testing import CliRunner
 
+import hamr_parsers
 from hamr_parsers.cli.app import app
 from hamr_parsers.client.connection import connect
 from hamr_parsers.client.doctor import Check, Doctor, Report
@@ -25,6 +30,7 @@ from hamr_parsers.client.doctor.identify import quantization
 from hamr_parsers.client.doctor.prompts import LONG_LINES
 from hamr_parsers.client.doctor.report import redacted
 from hamr_parsers.client.doctor.shape import SHAPES, judge
+from tests.gateway import serving
 
 MODEL = "Qwen2.5-7B-Instruct-Q4_K_M.gguf"
 ROME = {"name": "get_weather", "arguments": {"city": "Rome", "days": 3}}
@@ -65,6 +71,7 @@ class Habits:
     thoughts: str = "Let me see."
     think_in_text: bool = False
     refuses_history: bool = False
+    fails: bool = False
     answer: str = "ready"
     chunks: Callable[[Chunks], Chunks] = field(default=lambda chunks: chunks)
     whole: Callable[[dict[str, Any]], dict[str, Any]] = field(default=lambda payload: payload)
@@ -134,6 +141,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked.append(body)
         if self.refused():
+            return
+        if habits.fails:
+            self.send(500, b'{"error": {"message": "out of memory"}}')
             return
         messages = body["messages"]
         if habits.refuses_history and messages[-1]["role"] == "tool":
@@ -557,6 +567,67 @@ def test_each_deviation_of_the_wire_is_named_and_whether_it_is_mended(
     assert report.exit_code == 0
 
 
+CALL = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "%s", "days": 3}}\n</tool_call>'
+SAYS = "<think>\nLet me see.\n</think>\n\nI look it up, please wait.\n"
+
+#: What the doctor calls the faults of the replay gateway that the habits above do not have.
+FAULTS = {
+    "object-arguments": "object-arguments",
+    "concatenated-arguments": "joined-arguments",
+    "truncated-as-tool-calls": "hidden-cut",
+    "stop-invented": "hidden-cut",
+    "done-without-finish": "no-finish",
+    "legacy-function-call": "legacy-call",
+    "doubled": "doubled",
+    "calls-in-reasoning": "call-in-reasoning",
+    "parts-content": "content-parts",
+    "no-choice-index": "no-choice-index",
+    "finish-on-delta": "finish-on-delta",
+    "usage-after-finish": "usage-late",
+    "ids-differ": "several-ids",
+    "ping-events": "no-chunk",
+    "ignores-stream": "no-stream",
+    "always-streams": "unasked-stream",
+    "error-event": "error-in-stream",
+    "destroyed-call": "lost-streaming",
+    "calls-unasked": "parses-always",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_of_the_replay_gateway_has_its_name(fault: str) -> None:
+    from hamr_parsers.client.doctor.prompts import TOOLS
+    from hamr_parsers.serve.replay import Scenario
+
+    scenario = Scenario("Qwen3-8B", SAYS + CALL % "Paris" + "\n" + CALL % "Rome", tools=TOOLS)
+    with serving(scenarios=[scenario], faults=[fault]) as replay:
+        visit = Doctor(None, connect(base_url=replay.base_url), full=True, timeout=10)
+        found = {code for check in visit.run() for code in check.codes}
+    assert FAULTS[fault] in found
+
+
+@pytest.mark.parametrize("fault", ["interleaved-calls", "comments", "crlf", "split-utf8", "type-repeated"])
+def test_what_the_protocol_allows_is_no_deviation(fault: str) -> None:
+    from hamr_parsers.client.doctor.prompts import TOOLS
+    from hamr_parsers.serve.replay import Scenario
+
+    scenario = Scenario("Qwen3-8B", SAYS + CALL % "Paris" + "\n" + CALL % "Rome", tools=TOOLS)
+    with serving(scenarios=[scenario], faults=[fault], calls="native") as replay:
+        visit = Doctor(None, connect(base_url=replay.base_url), full=True, timeout=10)
+        marks = {check.id: check.mark for check in visit.run()}
+    assert [id for id, mark in marks.items() if mark in ("warning", "failed")] == []
+
+
+def test_a_gateway_that_answers_nothing_is_not_asked_again_and_again() -> None:
+    with gateway() as server:
+        server.habits.wants = {}
+        server.habits.fails = True
+        checks, report = examine(server)
+        assert len(server.asked) == 2
+    assert checks["reasoning"].mark == "skipped"
+    assert report.exit_code == 6
+
+
 def test_arguments_of_two_calls_in_one_are_named() -> None:
     with gateway(chunks=arguments_joined) as server:
         checks, _ = examine(server)
@@ -709,6 +780,47 @@ def test_a_gateway_that_stays_silent_is_told_with_the_time_out() -> None:
     assert result.exit_code == 3
     assert "did not answer within 1 s" in result.stdout
     assert "loads a large model" in result.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal there")
+def test_ctrl_c_gives_the_report_so_far_and_exit_code_130() -> None:
+    with gateway() as server:
+        asked = threading.Event()
+
+        class Silent(Handler):
+            def do_POST(self) -> None:
+                asked.set()
+                released.wait(30)
+
+        released = threading.Event()
+        server.RequestHandlerClass = Silent
+        source = str(Path(hamr_parsers.__file__).parents[1])
+        command = [
+            sys.executable,
+            "-m",
+            "hamr_parsers",
+            "doctor",
+            "--base-url",
+            server.base_url,
+            "--format",
+            "json",
+        ]
+        with subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": source},
+        ) as process:
+            assert asked.wait(30)
+            process.send_signal(signal.SIGINT)
+            out, _ = process.communicate(timeout=30)
+        released.set()
+    assert process.returncode == 130
+    report = json.loads(out)
+    assert report["model"] == MODEL
+    assert "interrupted" in report["caveats"][0]
+    assert report["endpoint_compatibility"] == "not tested"
 
 
 # -- the command -----------------------------------------------------------------------------------

@@ -379,6 +379,7 @@ class Examination:
         """An answer that is to have some text."""
         if answer.error is not None:
             check = _failed(id, answer.error)
+            check.codes += [one.code for one in answer.oddities if one.code == "error-in-stream"]
             if answer.raw.content:
                 check.details.append(f"before that came: {_text(answer.raw)}")
             return check

@@ -21,6 +21,7 @@ import httpx2
 
 from ...wire import Exchange, SSEDecoder, UpstreamError, WireOptions
 from ..config.compat import apply_compat
+from ..config.load import is_loopback
 from ..config.provider import ModelSettings
 from ..connection import Connection
 from ..errors import GatewayError
@@ -58,7 +59,12 @@ class Gateway:
 
     def __post_init__(self) -> None:
         limits = httpx2.Timeout(self.timeout, connect=min(10.0, self.timeout))
-        self._http = httpx2.Client(timeout=limits, follow_redirects=False)
+        # A gateway of this machine is not behind a proxy of the environment; and reading certificates takes longer
+        # than asking one.
+        url = self.connection.base_url
+        local = is_loopback(url)
+        verify = not (local and url.startswith("http:"))
+        self._http = httpx2.Client(timeout=limits, follow_redirects=False, trust_env=not local, verify=verify)
 
     def close(self) -> None:
         """Give the connections back."""
