@@ -70,10 +70,14 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, proxy: Proxy) -> None:
         super().__init__(config)
         self._proxy = proxy
+        self.alone = False  # the process is the proxy's
         self.greets = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if self.alone:
+            gc.collect()
+            gc.freeze()  # what is loaded stays: collections while streams run look at what is young only
         if self.greets:
             self._look = asyncio.create_task(self._proxy.look())
 
@@ -110,10 +114,8 @@ def serve(proxy: Proxy, sockets: Sequence[socket.socket], *, greet: bool = False
         greet: look at the upstream at once, and tell in the log what is there.
     """
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # it would tell every URL, with its query
-    gc.collect()
-    gc.freeze()  # what was loaded stays: collections while streams run look at what is young only
     server = _Server(_config(proxy), proxy)
-    server.greets = greet
+    server.alone, server.greets = True, greet
     try:
         server.run(list(sockets))
     except KeyboardInterrupt:  # uvicorn gives the signal back after a clean end
