@@ -657,6 +657,23 @@ def test_an_error_inside_a_stream_is_named_with_the_servers_words() -> None:
     assert report.exit_code == 6
 
 
+def test_a_server_that_fails_over_a_call_which_comes_whole_as_text_is_told_so() -> None:
+    error = {"error": {"code": 500, "message": "Unexpected empty grammar stack", "type": "server_error"}}
+
+    def fail(chunks: Chunks) -> Chunks:
+        return [*chunks[:3], error] if any(True for _ in entries(chunks)) else chunks
+
+    def fail_whole(payload: dict[str, Any]) -> dict[str, Any]:
+        return error if payload["choices"][0]["message"].get("tool_calls") else payload
+
+    with gateway(chunks=fail, whole=fail_whole, write=qwen3_coder, model="toy") as server:
+        checks, report = examine(server)
+    check = checks["call-compared"]
+    assert (check.mark, check.codes) == ("failed", ["fails-on-calls"])
+    assert 'use upstream="text"' in cures(check) and 'tool_call_parser = "qwen3_coder"' in cures(check)
+    assert (report.native_tool_calls, report.text_tool_calls) == ("fail", "pass")
+
+
 def test_the_judge_finds_nothing_in_the_safe_shape() -> None:
     chunks = [
         {"id": "c", "choices": [{"index": 0, "delta": {"role": "assistant", "content": None}}]},

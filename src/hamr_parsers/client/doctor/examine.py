@@ -165,7 +165,7 @@ class Examination:
                 codes=["parses-always"],
             )  # fmt: skip
         elif answer.text_calls:
-            said = f"{said}: the text comes as the model wrote it, and is read as {answer.text_parser}"
+            said = f"{said}: the text comes as the model wrote it, and is read as {self.read_as(answer)}"
             yield Check("call-text", "gateway", "passed", said, [_calls(answer.read.calls)])
         elif self.dropped:
             yield Check(
@@ -195,7 +195,10 @@ class Examination:
         streamed, whole = self.answers.get("call-streamed"), self.answers.get("call-whole")
         text = self.answers.get("call-text")
         if streamed is None or whole is None or streamed.error is not None or whole.error is not None:
-            yield _skip("call-compared", "one of the two answers is missing")
+            if text is not None and text.text_calls and streamed is not None and streamed.error is not None:
+                yield self.fails_on_calls(text)
+            else:
+                yield _skip("call-compared", "one of the two answers is missing")
             return
         told = text is not None and bool(text.read.calls)
         if streamed.read.calls and whole.read.calls:
@@ -242,8 +245,28 @@ class Examination:
             )
             return
         self.answers["call-again"] = again
-        settings = self.examined
         raw = next((a.raw.content for a in (text, whole) if a is not None and a.text_calls), None)
+        said = "the server loses the call while streaming: it is gone, and no client can mend that"
+        yield Check(
+            "call-compared",
+            "gateway",
+            "failed",
+            said,
+            evidence,
+            self.other_ways(raw, text),
+            ["lost-streaming"],
+        )
+
+    def fails_on_calls(self, text: Answer) -> Check:
+        """The server gives an error where the model calls, although its text can be read."""
+        said = "the server fails over the model's call, which comes whole as text"
+        evidence = [f'with tool_choice "none": {_calls(text.read.calls)}']
+        cures = self.other_ways(text.raw.content, text)
+        return Check("call-compared", "gateway", "failed", said, evidence, cures, ["fails-on-calls"])
+
+    def other_ways(self, raw: str | None, text: Answer | None) -> list[str]:
+        """What to do about a server whose parser does not fit the model."""
+        settings = self.examined
         family = family_of(settings.id, raw)
         cures = []
         flags = server_lines(family, self.identity)
@@ -263,9 +286,7 @@ class Examination:
             )
         elif self.dropped:
             cures.append(f'upstream="text" does not help: with tool_choice "none", {self.dropped}')
-        cures += parser_lines(family, settings.parser)
-        said = "the server loses the call while streaming: it is gone, and no client can mend that"
-        yield Check("call-compared", "gateway", "failed", said, evidence, cures, ["lost-streaming"])
+        return cures + parser_lines(family, settings.parser)
 
     # -- more of calls -------------------------------------------------------------------------------------------------
 
@@ -462,12 +483,12 @@ class Examination:
         if check.id.startswith("call"):  # told once, and not for each question
             check.mark = "warning"
         check.codes.append("call-as-text")
-        read = f"left as text by the server and read as {answer.text_parser}"
+        read = f"left as text by the server and read as {self.read_as(answer)}"
         check.summary = f"{what}: {_calls(answer.read.calls)}, {read}"
         if any(call.name not in answer.raw.content for call in answer.text_calls):
             check.details.append("the call stands in the reasoning field")
             check.codes.append("call-in-reasoning")
-        check.cures += parser_lines(family, settings.parser) if settings.parser != "auto" else []
+        check.cures += parser_lines(family, settings.parser)
         check.cures.append(
             "for clients that do not use this library: the proxy, `hamr-parse serve --upstream URL`"
         )
@@ -475,6 +496,13 @@ class Examination:
         if flags:
             check.cures.append("or the server parses it itself:")
             check.cures += flags
+
+    def read_as(self, answer: Answer) -> str:
+        """The family that read an answer's text calls; where `auto` did, the one that it found."""
+        family = answer.text_parser or ""
+        if family != "auto":
+            return family
+        return family_of(self.examined.id, answer.raw.content).id or family
 
     def shape(self, check: Check, answer: Answer) -> None:
         """Add what is wrong with the shape of an answer."""
