@@ -86,9 +86,7 @@ class NormalizedStream(_Wrapped, Generic[T]):
                 yield from self._feed(chunk)
                 if self._normalizer.error is not None:
                     raise self._normalizer.error
-        except GeneratorExit:
-            raise
-        except BaseException:
+        except Exception:
             yield from self._rest(died=True)
             raise
         yield from self._rest(died=False)
@@ -123,8 +121,6 @@ class AsyncNormalizedStream(_Wrapped, Generic[T]):
                     yield one
                 if self._normalizer.error is not None:
                     raise self._normalizer.error
-        except GeneratorExit:
-            raise
         except Exception:
             for one in self._rest(died=True):
                 yield one
