@@ -10,6 +10,7 @@ it in an environment with the extra `clients`, and in one with `clients-openai2`
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib.metadata
 import json
 import subprocess
@@ -73,6 +74,12 @@ def version(program: Program) -> str:
     return importlib.metadata.version(DISTRIBUTIONS.get(program.package, program.package))
 
 
+def digest(program: Program) -> str:
+    """Names all trials that a program is put to: another one makes what was recorded stale."""
+    trials = sorted(trial.id for trial in all_trials() if trial.applies(program))
+    return hashlib.sha256("\n".join(trials).encode()).hexdigest()[:12]
+
+
 # --- running ------------------------------------------------------------------------------------------------------
 
 
@@ -91,7 +98,7 @@ def measure(programs: Iterable[Program], say: bool = True) -> Results:
                         wrong.setdefault(way, {})[trial.id] = verdict
                         if say and way != "raw" and not beyond(trial, program):
                             print(f"{program.id}: {trial.id}: {way}: {verdict}: {outcome}", file=sys.stderr)
-            found[program.id] = {"version": version(program), "wrong": wrong}
+            found[program.id] = {"version": version(program), "met": digest(program), "wrong": wrong}
     return found
 
 

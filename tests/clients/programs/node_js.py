@@ -1,7 +1,8 @@
 """Node: the `openai` package (loop, `.stream()`, whole) and the Vercel AI SDK (streamed, whole), in `node/agent.mjs`.
 
 They take no Python transport, so the proxy is their only cure here. The packages of `node/package.json` are installed
-once into the user's cache folder, under a name made of what they are; one Node process runs all jobs.
+into the user's cache folder, under a name made of what they are, if `HAMR_TEST_NODE=1` says so; from then on the
+programs run wherever that folder is. One Node process runs all jobs.
 """
 
 from __future__ import annotations
@@ -23,16 +24,19 @@ from tests.clients.program import RESULT, Outcome, Place, Program, Task
 SOURCE = Path(__file__).resolve().parents[1] / "node"
 OLDEST_NODE = 20
 INSTALL_SECONDS = 180
+SWITCH = "HAMR_TEST_NODE"
 
 
 @functools.cache
 def missing() -> str:
-    """Why Node programs cannot run here; "" if they can. Installs what they need."""
+    """Why Node programs cannot run here; "" if they can. Installs what they need, where that is wanted."""
     if not shutil.which("node") or not shutil.which("npm"):
         return "node or npm is not there"
     version = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.strip()
     if int(version.removeprefix("v").split(".")[0] or 0) < OLDEST_NODE:
         return f"node {version} is older than {OLDEST_NODE}"
+    if not folder().exists() and os.environ.get(SWITCH) != "1":
+        return f"their packages are not installed: {SWITCH}=1 installs them, with npm, into {folder()}"
     try:
         install()
     except (OSError, subprocess.SubprocessError) as error:
@@ -41,24 +45,32 @@ def missing() -> str:
     return ""
 
 
+def files() -> list[Path]:
+    return sorted(path for path in SOURCE.iterdir() if path.suffix in (".json", ".mjs"))
+
+
 @functools.cache
-def install() -> Path:
-    """The folder with the programs and their packages.
+def folder() -> Path:
+    """Where the programs and their packages are, once they are installed."""
+    mark = hashlib.sha256(b"\0".join(path.read_bytes() for path in files())).hexdigest()[:16]
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "hamr-parsers-tests" / f"node-{mark}"
+
+
+def install() -> None:
+    """Install the programs and their packages.
 
     Raises:
-        OSError, subprocess.SubprocessError: it cannot be made.
+        OSError, subprocess.SubprocessError: it cannot be done.
     """
-    files = sorted(path for path in SOURCE.iterdir() if path.suffix in (".json", ".mjs"))
-    mark = hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:16]
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hamr-parsers-tests"
-    folder = base / f"node-{mark}"
-    if folder.exists():
-        return folder
+    if folder().exists():
+        return
+    base = folder().parent
     base.mkdir(parents=True, exist_ok=True)
     # Made elsewhere and moved when complete: another test process may be doing the same.
     work = Path(tempfile.mkdtemp(dir=base))
     try:
-        for path in files:
+        for path in files():
             shutil.copy(path, work)
         subprocess.run(
             ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"],
@@ -69,13 +81,12 @@ def install() -> Path:
             timeout=INSTALL_SECONDS,
         )
         try:
-            work.rename(folder)
+            work.rename(folder())
         except OSError:
-            if not folder.exists():
+            if not folder().exists():
                 raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return folder
 
 
 class Node:
@@ -90,7 +101,7 @@ class Node:
             if self.process is None or self.process.poll() is not None:
                 self.process = subprocess.Popen(
                     ["node", "agent.mjs"],
-                    cwd=install(),
+                    cwd=folder(),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
