@@ -488,6 +488,18 @@ def test_developer_becomes_system_where_the_server_does_not_know_it() -> None:
     assert repair_history(messy, developer_role=False) == [{"role": "system", "content": "x"}]
 
 
+def test_null_content_beside_calls_becomes_empty_where_a_template_cannot_take_it() -> None:
+    messy = [
+        asks(call("f")),
+        result("call_1"),
+        {"role": "assistant", "tool_calls": [call("f", id="b")]},
+        result("b"),
+    ]
+    assert repair_history(messy) == messy
+    out = repair_history(messy, null_content=False)
+    assert [message["content"] for message in out] == ["", "ok", "", "ok"]
+
+
 def test_results_get_the_name_of_their_tool_where_it_is_required() -> None:
     messy = [asks(call("f"), call("g", id="b")), result("call_1")]
     out = repair_history(messy, tool_names=True)
@@ -663,6 +675,7 @@ options = st.fixed_dictionaries(
         "reasoning": st.sampled_from(["keep", "drop"]),
         "developer_role": st.booleans(),
         "tool_names": st.booleans(),
+        "null_content": st.booleans(),
     },
 )
 

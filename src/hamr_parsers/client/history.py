@@ -103,6 +103,7 @@ def repair_history(
     reasoning: Literal["keep", "drop"] = "keep",
     developer_role: bool = True,
     tool_names: bool = False,
+    null_content: bool = True,
     missing_result: str = NOT_RUN,
     report: list[HistoryRepair] | None = None,
 ) -> list[dict[str, Any]]:
@@ -119,6 +120,8 @@ def repair_history(
         reasoning: whether reasoning fields of the assistant stay.
         developer_role: whether the server knows this role; else its messages become those of the system.
         tool_names: give each result the name of its tool, as some servers and templates require.
+        null_content: leave `content: null` beside calls, as the API has it; False makes it "", for servers that hand
+            null to a chat template which cannot take it (many cannot; vLLM and llama.cpp see to it themselves).
         missing_result: the content of the result of a call that has none.
         report: a list that each repair is appended to.
 
@@ -153,6 +156,7 @@ def repair_history(
         drop_reasoning=reasoning == "drop",
         developer_role=developer_role,
         tool_names=tool_names,
+        null_content=null_content,
         missing_result=missing_result,
         found=report if report is not None else [],
     )
@@ -196,6 +200,7 @@ class _Repair:
     drop_reasoning: bool
     developer_role: bool
     tool_names: bool
+    null_content: bool
     missing_result: str
     found: list[HistoryRepair]
 
@@ -272,7 +277,7 @@ class _Repair:
         message, index = entry.message, entry.index
         content = message.get("content")
         if content is None:
-            if "tool_calls" not in message:
+            if "tool_calls" not in message or not self.null_content:
                 message["content"] = ""
                 self.tell(index, "content", 'content: null became ""')
             return
