@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,6 +33,7 @@ from hamr_parsers.client.doctor.report import redacted
 from hamr_parsers.client.doctor.shape import SHAPES, judge
 from tests.gateway import serving
 
+ROOT = Path(__file__).resolve().parents[1]
 MODEL = "Qwen2.5-7B-Instruct-Q4_K_M.gguf"
 ROME = {"name": "get_weather", "arguments": {"city": "Rome", "days": 3}}
 LONG = {
@@ -71,6 +73,7 @@ class Habits:
     thoughts: str = "Let me see."
     think_in_text: bool = False
     refuses_history: bool = False
+    refuses_null: bool = False
     fails: bool = False
     answer: str = "ready"
     chunks: Callable[[Chunks], Chunks] = field(default=lambda chunks: chunks)
@@ -148,6 +151,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         messages = body["messages"]
         if habits.refuses_history and messages[-1]["role"] == "tool":
             self.send(400, b'{"error": {"message": "Conversation roles must alternate user/assistant"}}')
+            return
+        if habits.refuses_null and any(message["content"] is None for message in messages):
+            self.send(500, b'{"error": {"message": "argument of type NoneType is not iterable"}}')
             return
         content, calls = self.answer(body)
         choice_none = body.get("tool_choice") == "none"
@@ -385,6 +391,14 @@ def test_a_history_with_calls_that_the_template_refuses_is_a_failure() -> None:
     assert checks["result"].mark == "failed"
     assert "must alternate" in checks["result"].summary
     assert report.exit_code == 6
+
+
+def test_a_history_that_is_only_taken_without_null_is_told_with_the_option() -> None:
+    with gateway(refuses_null=True) as server:
+        checks, report = examine(server)
+    assert (checks["result"].mark, checks["result"].codes) == ("warning", ["history-refused"])
+    assert "null_content=False" in cures(checks["result"])
+    assert report.exit_code == 0
 
 
 # -- reasoning -------------------------------------------------------------------------------------
@@ -838,6 +852,17 @@ def test_ctrl_c_gives_the_report_so_far_and_exit_code_130() -> None:
     assert report["model"] == MODEL
     assert "interrupted" in report["caveats"][0]
     assert report["endpoint_compatibility"] == "not tested"
+
+
+def test_the_page_of_the_doctor_lists_every_code() -> None:
+    page = (ROOT / "docs" / "doctor.md").read_text(encoding="utf-8")
+    source = (ROOT / "src" / "hamr_parsers" / "client" / "doctor" / "examine.py").read_text(encoding="utf-8")
+    said = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"\]', source)) | set(
+        re.findall(r'codes\.append\("([a-z-]+)"\)', source)
+    )
+    assert {"lost-streaming", "call-as-text", "cut-call"} <= said
+    missing = [code for code in {*SHAPES, *said} - {"call-again"} if f"| `{code}` |" not in page]
+    assert missing == []
 
 
 # -- the command -----------------------------------------------------------------------------------

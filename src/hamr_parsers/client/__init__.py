@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .async_chat import AsyncChatClient, AsyncChatStream, ChatResponse, GatewayModel, StreamEvent
     from .chat import ChatClient, ChatStream
     from .config import Configuration, apply_compat, load_configuration
+    from .correction import correction_message
     from .discovery import ServedModel
     from .errors import (
         AccessRefusedError,
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
         StreamRunningError,
         UnknownModelError,
     )
+    from .history import HistoryError, HistoryRepair, diagnose_history, repair_history
     from .notices import Notice, Timeout
+    from .schema_check import check_arguments
 
 __all__ = [
     "AccessRefusedError",
@@ -47,6 +50,8 @@ __all__ = [
     "GatewayStatusError",
     "GatewayTimeoutError",
     "GatewayUnreachableError",
+    "HistoryError",
+    "HistoryRepair",
     "MissingExtraError",
     "MissingVariableError",
     "NotAGatewayError",
@@ -58,7 +63,11 @@ __all__ = [
     "Timeout",
     "UnknownModelError",
     "apply_compat",
+    "check_arguments",
+    "correction_message",
+    "diagnose_history",
     "load_configuration",
+    "repair_history",
 ]
 
 #: The public names, and the module that has each.
@@ -90,6 +99,12 @@ _MODULES = {
     "UnknownModelError": "errors",
     "Notice": "notices",
     "Timeout": "notices",
+    "HistoryError": "history",
+    "HistoryRepair": "history",
+    "diagnose_history": "history",
+    "repair_history": "history",
+    "correction_message": "correction",
+    "check_arguments": "schema_check",
 }
 
 

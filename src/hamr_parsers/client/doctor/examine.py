@@ -301,9 +301,16 @@ class Examination:
         answer = self.ask("result", request, "the answer to a result")
         if answer.error is not None:
             check = self.answered("result", answer, "history with a call and its result")
-            check.details.append(
-                "the server, or the model's chat template, does not take a history with calls"
-            )
+            refused = answer.status and answer.died is False
+            cure = self.other_history(arguments) if refused else ""
+            if cure:
+                check.mark, check.exit_code = "warning", 1
+                check.cures.append(cure)
+                check.codes.append("history-refused")
+            else:
+                check.details.append(
+                    "the server, or the model's chat template, does not take a history with calls"
+                )
             yield check
             return
         if answer.read.content.strip():
@@ -320,6 +327,20 @@ class Examination:
             yield Check(
                 "result", "gateway", "warning", "history with a call and its result: no text came back"
             )
+
+    def other_history(self, arguments: str) -> str:
+        """How a history must be written that was refused as the API has it; "" if no way is found."""
+        ways: tuple[tuple[dict[str, str], dict[str, str], str], ...] = (
+            ({"content": ""}, {}, "null_content=False"),
+            ({"content": ""}, {"name": "get_weather"}, "null_content=False, tool_names=True"),
+        )
+        for call, result, options in ways:
+            request = prompts.result(self.max_tokens, "call00001", arguments)
+            request["messages"][-2].update(call)
+            request["messages"][-1].update(result)
+            if self._ask(request, "the same history in other words").error is None:
+                return f"it is taken as repair_history(messages, {options}) writes it"
+        return ""
 
     def parallel(self) -> Iterator[Check]:
         answer = self.ask("parallel", prompts.parallel(self.max_tokens), "two calls in one answer")
