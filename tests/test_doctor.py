@@ -97,6 +97,9 @@ class Gateway(http.server.ThreadingHTTPServer):
         self.habits = habits
         self.asked: list[dict[str, Any]] = []
 
+    def handle_error(self, *_: Any) -> None:
+        """A client that went away is no error here."""
+
     @property
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}/v1"
@@ -959,6 +962,26 @@ def test_secrets_and_private_hosts_stay_out_of_reports() -> None:
     with gateway(status=500, body="you sent sesame-sesame") as server:
         _, report = examine(server, api_key="sesame-sesame")
     assert "sesame" not in report.to_json() and "sesame" not in report.to_markdown()
+
+
+def test_a_model_is_found_by_the_label_that_a_file_gives_it(tmp_path: Path) -> None:
+    with gateway(calls=False) as server:
+        entry = {
+            "baseUrl": server.base_url,
+            "models": [{"id": MODEL, "name": "My Qwen", "tool_call_parser": "hermes"}],
+        }
+        file = tmp_path / "models.json"
+        file.write_text(json.dumps({"providers": {"relay": entry}}), encoding="utf-8")
+        result = run("--models-json", str(file), "--full", "--model", "my qwen")
+    assert result.exit_code == 0, result.output
+    assert f"{MODEL}, read by hermes" in result.stdout
+
+
+def test_a_key_that_an_answer_repeats_is_not_shown() -> None:
+    with gateway(answer="your key is sesame-sesame") as server:
+        result = run("--base-url", server.base_url, "--api-key", "sesame-sesame")
+    assert "your key is ***" in result.stdout
+    assert "sesame" not in result.output
 
 
 def test_an_interruption_gives_the_report_so_far() -> None:

@@ -53,6 +53,8 @@ class Doctor:
         """The checks, as they are done. After `KeyboardInterrupt`, `report` has what is known so far."""
         try:
             for check in self._checks():
+                if isinstance(self.connection, Connection):
+                    check.hide(self.connection.blank)
                 self.checks.append(check)
                 yield check
         except (KeyboardInterrupt, GeneratorExit):

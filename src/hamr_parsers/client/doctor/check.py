@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -37,6 +37,12 @@ class Check:
     cures: list[str] = field(default_factory=list)
     codes: list[str] = field(default_factory=list)
     exit_code: int = 1
+
+    def hide(self, blank: Callable[[str], str]) -> None:
+        """Take secrets out of every sentence."""
+        self.summary = blank(self.summary)
+        self.details = [blank(line) for line in self.details]
+        self.cures = [blank(line) for line in self.cures]
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dict."""

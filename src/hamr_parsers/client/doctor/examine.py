@@ -125,6 +125,8 @@ class Examination:
         if wanted is None:
             configured = gateway.connection.configured_model()
             wanted = configured.value if configured is not None else None
+        else:
+            wanted = gateway.connection.provider.find_model(wanted) or wanted
         self.served = gateway.connection.choose(wanted, listed)
         self.settings = settings = gateway.connection.model(self.served.id, self.served)
         details = [settings.resolution.reason]

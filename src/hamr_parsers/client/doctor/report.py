@@ -11,7 +11,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
@@ -260,16 +260,6 @@ def _scrub(report: Report, base_url: str, blank: Any) -> None:
 
     report.diagnostics = [clean(line) for line in report.diagnostics]
     report.caveats = [clean(line) for line in report.caveats]
-    report.checks = [
-        Check(
-            check.id,
-            check.group,
-            check.mark,
-            clean(check.summary),
-            [clean(line) for line in check.details],
-            [clean(line) for line in check.cures],
-            check.codes,
-            check.exit_code,
-        )
-        for check in report.checks
-    ]
+    report.checks = [replace(check) for check in report.checks]
+    for check in report.checks:
+        check.hide(clean)
