@@ -787,6 +787,7 @@ def test_a_gateway_that_cannot_be_used_ends_with_its_exit_code(
     assert says in result.stdout
     assert "wrong-key" not in result.output
     assert "✗ GET /models" in result.stdout
+    assert result.stdout.count("the other probes: the gateway cannot be used") == 1
     assert result.stdout.rstrip().splitlines()[-1].endswith("skipped")
 
 
@@ -907,7 +908,7 @@ def test_without_a_gateway_every_field_of_it_is_not_tested() -> None:
     report = json.loads(result.stdout)
     for name in FIELDS[3:13]:
         assert report[name] == "not tested", name
-    assert report["caveats"] == ["only local checks: no gateway was asked (--full)"]
+    assert report["caveats"] == ["only local checks, no gateway was asked: --full asks it"]
 
 
 def test_the_markdown_report_is_written_to_a_file(tmp_path: Path) -> None:

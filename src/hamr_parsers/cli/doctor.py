@@ -169,10 +169,18 @@ class _Shown:
         self.console = out()
         self.group = ""
         self.cures: set[str] = set()
+        self.stopped = False
 
     def check(self, check: Check) -> None:
         from ..client.doctor import MARKS
 
+        if "not-tried" in check.codes:
+            if not self.stopped:
+                self.stopped = True
+                self.line(
+                    f"{MARKS[check.mark]} the other probes: {check.summary.rpartition(': ')[2]}", "dim", "  "
+                )
+            return
         if check.group != self.group:
             if self.group:
                 self.line("", "")
@@ -192,8 +200,8 @@ class _Shown:
         for name in ("endpoint_compatibility", "native_tool_calls", "text_tool_calls", "reasoning_leakage"):
             if report.model != "not tested":
                 self.line(f"{name}: {fields[name]}", "", indent="  ")
-        if report.caveats and report.model == "not tested":
-            self.line(report.caveats[0], "dim", indent="  ")
+        if report.base_url == "not tested":
+            self.line(report.caveats[-1], "dim", indent="  ")
         failed = report.counts()["failed"]
         self.line(report.summary, "bold red" if failed else "bold green")
 

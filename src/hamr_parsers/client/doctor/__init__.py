@@ -63,7 +63,13 @@ class Doctor:
 
     def report(self) -> Report:
         """What was found."""
-        return make_report(self.checks, self.examination, tester=self.tester, interrupted=self.interrupted)
+        return make_report(
+            self.checks,
+            self.examination,
+            tester=self.tester,
+            full=self.full,
+            interrupted=self.interrupted,
+        )
 
     def _checks(self) -> Iterator[Check]:
         yield from packages()

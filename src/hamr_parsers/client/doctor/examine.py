@@ -82,7 +82,9 @@ class Examination:
         failed: set[str] = set()
         for name, probe in self.probes():
             if stopped:
-                yield _skip(name, stopped)
+                skipped = _skip(name, stopped)
+                skipped.codes.append("not-tried")
+                yield skipped
                 continue
             try:
                 for check in probe():

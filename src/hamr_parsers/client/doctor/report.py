@@ -120,7 +120,12 @@ def _cell(text: str) -> str:
 
 
 def make_report(
-    checks: Sequence[Check], examination: Examination | None, *, tester: str, interrupted: bool = False
+    checks: Sequence[Check],
+    examination: Examination | None,
+    *,
+    tester: str,
+    full: bool = False,
+    interrupted: bool = False,
 ) -> Report:
     """The report of an examination, as far as it came."""
     now = datetime.now(UTC).replace(microsecond=0)
@@ -134,7 +139,8 @@ def make_report(
     if interrupted:
         report.caveats.append("the examination was interrupted: what is missing was not tested")
     if examination is None:
-        report.caveats.append("only local checks: no gateway was asked (--full)")
+        why = "a local check failed" if full else "--full asks it"
+        report.caveats.append(f"only local checks, no gateway was asked: {why}")
         return report
     connection = examination.gateway.connection
     report.base_url = redacted(connection.base_url)
