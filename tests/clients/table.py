@@ -165,21 +165,42 @@ def short(program: Program) -> str:
     return program.client if program.stream else f"{program.client} (whole)"
 
 
+MANY = 6
+
+
 def told(record: Record, trial: Trial, *, before: bool) -> str:
     """A cell: who is wrong, and how."""
     programs = record.meeting(trial)
     judge = record.before if before else record.after
-    wrong: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {}
     for program in programs:
-        verdict = judge(trial, program)
-        if verdict != "right":
-            wrong.setdefault(verdict, []).append(short(program))
-    if not wrong:
+        names.setdefault(judge(trial, program), []).append(short(program))
+    right = names.pop("right", [])
+    if not names:
         return f"all {len(programs)} right"
-    parts = []
-    for verdict, names in sorted(wrong.items()):
-        parts.append(f"**{verdict}**: " + ("all" if len(names) == len(programs) else ", ".join(names)))
+    *others, (verdict, most) = sorted(names.items(), key=lambda item: (len(item[1]), item[0]))
+    parts = [f"**{word}**: {listed(some)}" for word, some in others]
+    if len(most) > MANY > len(right):
+        parts.append(f"**{verdict}**: all{' others' if parts or right else ''}")
+        if right:
+            parts.append(f"right: {listed(right)}")
+    else:
+        parts.append(f"**{verdict}**: {listed(most)}")
     return "; ".join(parts)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a row; what both major versions of `openai` do is said once."""
+    kept = list(names)
+    for name in names:
+        twin = name.replace("openai 3", "openai 2")
+        if twin != name and twin in kept:
+            kept[kept.index(name)] = name.replace("openai 3", "openai")
+            kept.remove(twin)
+    if "openai loop" in kept and "openai async loop" in kept:
+        kept[kept.index("openai loop")] = "openai loops"
+        kept.remove("openai async loop")
+    return ", ".join(kept)
 
 
 def count(record: Record, trials: Iterable[Trial], program: Program, *, before: bool) -> tuple[int, int]:

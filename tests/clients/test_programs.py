@@ -1,8 +1,8 @@
 """Each client program against each kind of gateway, and each fault: cured, all of them get right calls.
 
 What they get uncured is recorded (results.json, written by table.py) and shown in docs/clients.md. Here every fault
-meets one or two programs of those that are installed, in turn, and every kind meets all; `python -m tests.clients.table` runs
-the whole product.
+meets one or two of the programs that are installed, in turn, and every kind meets all of them;
+`python -m tests.clients.table` runs the whole product.
 """
 
 from __future__ import annotations
