@@ -113,7 +113,9 @@ class Program:
     wraps: bool = False
     """Whether it can use `Place.wrap`."""
     check: Callable[[], str] | None = None
-    """Says why it cannot run here, where the package alone does not tell."""
+    """Says why it cannot run here, where the package alone does not tell; installs nothing."""
+    prepare: Callable[[], str] = str
+    """Called before the first run; says why there can be none."""
 
     @property
     def id(self) -> str:

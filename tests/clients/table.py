@@ -305,7 +305,7 @@ def document(results: Results) -> str:
 
 def llamacpp() -> list[str]:
     """What the tests with a real llama.cpp server show."""
-    from tests.clients.test_llamacpp import CASES
+    from tests.clients.llamacpp.cases import CASES
 
     raw = {
         "right": "right",
@@ -359,7 +359,8 @@ def main() -> None:
         programs = [
             program
             for program in PROGRAMS
-            if not program.missing and (not given.only or any(word in program.id for word in given.only))
+            if not (program.missing or program.prepare())
+            and (not given.only or any(word in program.id for word in given.only))
         ]
         results.update(measure_in(given.jobs, programs))
         RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")

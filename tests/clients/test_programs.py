@@ -19,20 +19,16 @@ from tests.clients.runs import Stand, beyond, met
 
 ALL = table.all_trials()
 CASES = [trial for trial in ALL if trial.fault is not None]
+HERE = [program for program in PROGRAMS if not program.missing]
 FEW = 10
-
-
-def here() -> list[Program]:
-    """The programs that can run here; those of Node are asked when they run, since asking may install them."""
-    return [program for program in PROGRAMS if program.check or not program.missing]
 
 
 def pairs() -> list[tuple[Trial, Program, str]]:
     """Each fault with some programs in turn, cured by each way in turn."""
     made, turn = [], 0
-    at_once = 1 if len(here()) < FEW else 2
+    at_once = 1 if len(HERE) < FEW else 2
     for trial in CASES:
-        able = [program for program in here() if trial.applies(program) and not beyond(trial, program)]
+        able = [program for program in HERE if trial.applies(program) and not beyond(trial, program)]
         for step in range(min(at_once, len(able))):
             program = able[(turn + step) % len(able)]
             ways = [way for way in cures.CURES if met(trial, program, way)]
@@ -52,17 +48,22 @@ def stand() -> Iterator[Stand]:
         yield made
 
 
-def skip_if_missing(program: Program) -> None:
-    if program.missing:
-        pytest.skip(program.missing)
+def prepare(program: Program) -> None:
+    if why := program.prepare():
+        pytest.skip(why)
+
+
+@pytest.mark.parametrize("program", [program for program in PROGRAMS if program not in HERE], ids=name)
+def test_a_program_that_is_not_installed_is_skipped(program: Program) -> None:
+    pytest.skip(program.missing)
 
 
 @pytest.mark.parametrize("trial", gateway.kinds(), ids=name)
-@pytest.mark.parametrize("program", PROGRAMS, ids=name)
+@pytest.mark.parametrize("program", HERE, ids=name)
 def test_a_cured_program_gets_right_calls_from_every_kind_of_gateway(
     stand: Stand, program: Program, trial: Trial
 ) -> None:
-    skip_if_missing(program)
+    prepare(program)
     way = "transport" if cures.fits(program, "transport") else "proxy"
     verdict, outcome = stand.run(trial, program, way)
     assert verdict == "right", outcome
@@ -72,14 +73,14 @@ def test_a_cured_program_gets_right_calls_from_every_kind_of_gateway(
 def test_a_cured_program_gets_out_of_every_fault_what_can_be_got(
     stand: Stand, trial: Trial, program: Program, way: str
 ) -> None:
-    skip_if_missing(program)
+    prepare(program)
     verdict, outcome = stand.run(trial, program, way)
     assert verdict == "right", outcome
 
 
 @pytest.mark.parametrize(("trial", "program"), [pair[:2] for pair in pairs()][::4], ids=name)
 def test_the_table_says_what_an_uncured_program_gets(stand: Stand, trial: Trial, program: Program) -> None:
-    skip_if_missing(program)
+    prepare(program)
     record = table.Record(table.recorded())
     assert program.id in record.results, "run `python -m tests.clients.table`"
     if record.results[program.id]["version"] != table.version(program):

@@ -29,7 +29,7 @@ SWITCH = "HAMR_TEST_NODE"
 
 @functools.cache
 def missing() -> str:
-    """Why Node programs cannot run here; "" if they can. Installs what they need, where that is wanted."""
+    """Why Node programs cannot run here; "" if they can, once they are installed."""
     if not shutil.which("node") or not shutil.which("npm"):
         return "node or npm is not there"
     version = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.strip()
@@ -37,6 +37,12 @@ def missing() -> str:
         return f"node {version} is older than {OLDEST_NODE}"
     if not folder().exists() and os.environ.get(SWITCH) != "1":
         return f"their packages are not installed: {SWITCH}=1 installs them, with npm, into {folder()}"
+    return ""
+
+
+@functools.cache
+def prepare() -> str:
+    """Install what the programs need; says why that cannot be done."""
     try:
         install()
     except (OSError, subprocess.SubprocessError) as error:
@@ -147,7 +153,7 @@ def program(client: str, name: str, stream: bool) -> Program:
         outcome.error = told["error"]
         outcome.finish = told["finish"]
 
-    return Program(client, "node", stream, main, http="", check=missing)
+    return Program(client, "node", stream, main, http="", check=missing, prepare=prepare)
 
 
 PROGRAMS = (
