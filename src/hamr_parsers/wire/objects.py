@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar, cast, overload
 
+from .errors import UpstreamError
 from .report import Report
 from .request import Exchange, WireOptions
 from .stream import ChatNormalizer
@@ -27,6 +28,7 @@ class _Wrapped:
         self._stream = stream
         self._normalizer = ChatNormalizer(exchange)
         self._type: Any = None
+        self._came = False
 
     @property
     def report(self) -> Report:
@@ -42,12 +44,19 @@ class _Wrapped:
         value = _to_dict(chunk)
         if value is None:
             return [chunk]  # not a chunk: none of our business
+        self._came = True
         if self._type is None and not isinstance(chunk, dict):
             self._type = type(chunk)
         made = self._normalizer.feed(value)
         return [chunk if one is value else self._back(one) for one in made]
 
     def _rest(self, died: bool) -> list[Any]:
+        """What is still to come. Of a stream without a chunk the type is not known, and an SDK makes one of an answer
+        that was no event stream at all (a web page, a whole response), without a word."""
+        if not self._came:
+            if died:
+                return []
+            raise UpstreamError("its answer had no chunk: nothing came, or no event stream")
         return [self._back(one) for one in self._normalizer.close(died)]
 
     def _back(self, value: dict[str, Any]) -> Any:
@@ -58,7 +67,8 @@ class NormalizedStream(_Wrapped, Generic[T]):
     """A stream of chunks in the safe shape. Attributes of the wrapped stream (`response`, `close`) are there, too.
 
     When the wrapped stream raises, what came is given out first, with a last chunk whose `finish_reason` is "length";
-    then the same exception is raised. An error that the gateway sent as a chunk raises `UpstreamError` the same way.
+    then the same exception is raised. An error that the gateway sent as a chunk raises `UpstreamError` the same way,
+    and so does a stream without any chunk.
     """
 
     def __init__(self, stream: Iterable[T], exchange: Exchange) -> None:
@@ -154,7 +164,7 @@ def normalize_stream(
 
     Raises:
         UnknownParserError, InvalidToolsError, ValueError: for the options. While iterating: what the stream raises,
-            after what came was given out, and `UpstreamError` for an error inside the stream.
+            after what came was given out, and `UpstreamError` for an error inside the stream, or no chunk in it.
     """
     exchange = Exchange(_flat(request), WireOptions(**options))
     if hasattr(stream, "__aiter__"):
