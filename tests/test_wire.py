@@ -668,3 +668,50 @@ def test_a_whole_answer_leaves_no_markup() -> None:
 def test_a_whole_answer_that_is_an_error_raises() -> None:
     with pytest.raises(UpstreamError, match="no such model"):
         normalize_completion({"error": {"message": "no such model"}})
+
+
+def test_thousands_of_glued_arguments_do_not_overflow_anything() -> None:
+    entry = {
+        "index": 0,
+        "id": "a",
+        "type": "function",
+        "function": {"name": "get", "arguments": '{"a": 1}' * 5000},
+    }
+    out, normalizer = run([chunk({"role": "assistant", "tool_calls": [entry]}), chunk({}, "stop")])
+    assert_safe(out)
+    assert len(gathered(out)["calls"]) > 100
+    assert normalizer.report.repairs["arguments"]
+
+
+def test_arguments_that_come_after_the_end_of_a_call_do_not_spoil_it() -> None:
+    def entry(index: int, **function: Any) -> dict[str, Any]:
+        return {
+            "tool_calls": [{"index": index, "id": f"call_{index}", "type": "function", "function": function}]
+        }
+
+    late = {"tool_calls": [{"index": 0, "function": {"arguments": '{"a": 1}'}}]}
+    chunks = [entry(0, name="now", arguments="{}"), entry(1, name="get", arguments='{"a": 2}'), late]
+    out, _ = run([chunk({"role": "assistant", "content": None}), *map(chunk, chunks), chunk({}, "stop")])
+    assert_safe(out)
+    assert [json.loads(call["arguments"]) for call in gathered(out)["calls"]] == [{}, {"a": 2}]
+
+
+@pytest.mark.parametrize("index", [[], {}, None, "x", 1.5])
+def test_any_index_of_a_choice_is_read(index: Any) -> None:
+    one = chunk({"content": "Hi"})
+    one["choices"][0]["index"] = index
+    del one["id"]
+    out, _ = run([one, one, chunk({}, "stop")])
+    assert gathered(out)["content"].startswith("HiHi")
+
+
+def test_an_envelope_that_lacks_something_is_completed_in_every_chunk() -> None:
+    chunks = [
+        chunk({"role": "assistant", "content": "A"}),
+        *(chunk({"content": " b"}) for _ in range(3)),
+        chunk({}, "stop"),
+    ]
+    for one in chunks:
+        del one["object"]
+    out, _ = run(chunks)
+    assert_safe(out)

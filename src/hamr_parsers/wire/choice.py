@@ -53,7 +53,8 @@ class Choice:
 
     __slots__ = (
         "_assumed", "_calls", "_content", "_exchange", "_fed", "_fields", "_in_reasoning", "_inside", "_legacy",
-        "_model", "_native", "_out", "_parser", "_reasoning", "_report", "_text_calls", "begun", "closed", "finish",
+        "_model", "_native", "_out", "_parser", "_reasoning", "_report", "_settled", "_text_calls", "begun", "closed",
+        "finish",
     )  # fmt: skip
 
     def __init__(self, exchange: Exchange, report: Report) -> None:
@@ -61,7 +62,8 @@ class Choice:
         self._report = report
         self._model: str | None = None
         self._parser: StreamParser | None = None
-        self._fed = False  # the parser was given text
+        self._fed = False  # a parser was given text
+        self._settled = False  # ... and none since a call of the server began
         self._inside: bool | None = None  # what a new parser is told of `starts_in_reasoning`
         self._assumed: list[str] | None = (
             None  # text that is reasoning only by assumption, while it is all there is
@@ -91,6 +93,7 @@ class Choice:
         if not text.isascii():
             text = self._content.feed(text)
         events = parser.feed(text, "content")
+        self._settled = False
         if len(events) == 1:
             event = events[0]
             if type(event) is ContentDelta and event.text == text:
@@ -186,7 +189,7 @@ class Choice:
         parser = self._parser
         if parser is None:
             parser = self._new_parser(channel)
-        self._fed = True
+        self._fed, self._settled = True, False
         self._events(parser.feed(text, channel), channel)
 
     def _new_parser(self, channel: str) -> StreamParser:
@@ -206,8 +209,9 @@ class Choice:
         for partials, channel in ((self._reasoning, "reasoning"), (self._content, "content")):
             if not partials.decided and (rest := partials.close()):
                 self._parse(rest, channel)
-        if self._parser is None or not self._fed:
+        if self._parser is None or self._settled:
             return
+        self._settled = True
         events = self._parser.copy().close("stop")
         held = "".join(event.text for event in events if isinstance(event, (ContentDelta, ReasoningDelta)))
         if held.strip() or not all(isinstance(event, (ContentDelta, ReasoningDelta)) for event in events):

@@ -33,6 +33,7 @@ __all__ = ["NativeCalls", "entries_of", "whole_arguments"]
 
 _KNOWN = frozenset(("index", "id", "type", "function", "name", "arguments"))
 _PARSER = "openai"
+_GLUED = 256  # calls whose arguments may be glued together in one piece
 
 
 class _Native(Call):
@@ -247,35 +248,58 @@ class NativeCalls:
     # -- arguments -----------------------------------------------------------------------------------------------
 
     def _arguments(self, call: _Native, text: str) -> None:
+        for _ in range(_GLUED):
+            text = self._read(call, text)
+            if not text:
+                return
+            call = self._glued_to(call)
+        self._report.repairs["arguments"] += 1
+
+    def _glued_to(self, call: _Native) -> _Native:
+        """The next call, whose arguments were glued to this one's."""
+        another = _Native()
+        another.name = call.name
+        self._all.append(another)
+        for key, known in self._by_index.items():
+            if known is call:
+                self._by_index[key] = another
+        self._last = another
+        return another
+
+    def _read(self, call: _Native, text: str) -> str:
+        """Read arguments; returns what belongs to another call."""
         if call.half or not text.isascii():
             text, call.half = join_surrogates(call.half + text)
+        if call.ended and not call.json.done:
+            self._report.repairs["arguments"] += 1
+            return ""
         if not text:
-            return
+            return ""
         if call.odd is not None:
             call.odd.append(text)
-            return
+            return ""
         if not call.json.begun:
             head = text.lstrip()
             if not head:
-                return
+                return ""
             if call.placeholder:
                 if head[0] != "{" or head.rstrip() == "{}":
-                    return
+                    return ""
                 call.placeholder = False
                 self._report.repairs["arguments"] += 1
             elif head.rstrip() == "{}":
                 call.placeholder = True
                 self._start(call)
-                return
+                return ""
             elif head[0] != "{":
                 call.odd = [text]
-                return
+                return ""
         if call.pending:
             if text.startswith(call.pending[-1]):
                 if call.joined.awaits_value:
                     call.pending.append(text)
                     call.joined.feed(text)
-                    return
+                    return ""
                 call.cumulative = True
                 self._report.repairs["cumulative"] += 1
                 call.pending = []
@@ -289,18 +313,19 @@ class NativeCalls:
                     call.pending = [text]
                     call.joined = call.json.copy()
                     call.joined.feed(text)
-                    return
+                    return ""
                 if not call.cumulative and text != so_far:
                     self._report.repairs["cumulative"] += 1
                     call.cumulative = True
                 text = text[len(so_far) :]
             elif call.cumulative and so_far.startswith(text):
-                return
-        self._give(call, text)
+                return ""
+        return self._give(call, text)
 
-    def _give(self, call: _Native, text: str) -> None:
+    def _give(self, call: _Native, text: str) -> str:
+        """Give arguments out; returns what stands behind their end, if it begins other ones."""
         if not text:
-            return
+            return ""
         end = call.json.feed(text)
         own, rest = (text, "") if end == len(text) else (text[:end], text[end:].strip())
         if own:
@@ -313,18 +338,9 @@ class NativeCalls:
                 call.arguments.append(own)
         if call.json.done and call.started and not call.ended:
             self._calls.end(call, True)
-        if not rest:
-            return
-        self._report.repairs["arguments"] += 1
-        if rest[0] == "{":  # the arguments of the next call, glued to these
-            another = _Native()
-            another.name = call.name
-            self._all.append(another)
-            for key, known in self._by_index.items():
-                if known is call:
-                    self._by_index[key] = another
-            self._last = another
-            self._arguments(another, rest)
+        if rest:
+            self._report.repairs["arguments"] += 1
+        return rest if rest[:1] == "{" else ""
 
     # -- the end -------------------------------------------------------------------------------------------------
 
@@ -370,7 +386,9 @@ class NativeCalls:
         if alone.done and not call.joined.done:
             self._report.repairs["cumulative"] += 1
             held = last[len(call.text()) :]
-        self._give(call, held)
+        rest = self._give(call, held)
+        if rest:
+            self._arguments(self._glued_to(call), rest)
 
     def _only_tool(self) -> str | None:
         tools = self._tools

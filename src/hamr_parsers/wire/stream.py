@@ -66,21 +66,28 @@ class ChatNormalizer:
         """
         if self._closed:
             return []
+        out = self._quick(chunk) if named is None else None
+        return self._feed(chunk, named) if out is None else out
+
+    def _quick(self, chunk: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+        """The hot path: a piece of content in a whole envelope, and nothing else that concerns us; else None."""
         choices = chunk.get("choices")
-        if type(choices) is list and len(choices) == 1 and chunk.get("id") == self._id and named is None:
-            # the hot path: a piece of content, and nothing else that concerns us
-            one = choices[0]
-            if type(one) is dict and one.get("finish_reason") is None:
-                delta = one.get("delta")
-                if type(delta) is dict and len(delta) == 1 and chunk.get("usage") is None:
-                    text = delta.get("content")
-                    if type(text) is str and text and "error" not in chunk:
-                        choice = self._choices.get(one.get("index"))  # type: ignore[arg-type]
-                        if choice is not None:
-                            if choice.quick(text) and one["index"] not in self._logprobs:
-                                return [chunk]  # type: ignore[list-item]
-                            return self._wrap(chunk, one, one["index"], choice, {})
-        return self._feed(chunk, named)
+        if type(choices) is not list or len(choices) != 1 or chunk.get("id") != self._id:
+            return None
+        if chunk.get("object") != _OBJECT or "created" not in chunk or "error" in chunk:
+            return None
+        one = choices[0]
+        if type(one) is not dict or one.get("finish_reason") is not None or chunk.get("usage") is not None:
+            return None
+        delta, index = one.get("delta"), one.get("index")
+        if type(delta) is not dict or len(delta) != 1 or type(index) is not int:
+            return None
+        text, choice = delta.get("content"), self._choices.get(index)
+        if type(text) is not str or not text or choice is None:
+            return None
+        if choice.quick(text) and index not in self._logprobs:
+            return [chunk]  # type: ignore[list-item]
+        return self._wrap(chunk, one, index, choice, {})
 
     def close(self, died: bool = False) -> list[dict[str, Any]]:
         """The stream is over; return the rest. Calling it again does nothing.
