@@ -55,6 +55,10 @@ DROPS = """these clients close the JSON of a call that was cut, and pass it on a
 LLAMACPP = """The same programs before llama.cpp's own server, whose model recites a text
 (`tests/clients/llamacpp`); its template is that of Hermes. After: all right, by transport and proxy."""
 
+LLAMACPP_TEXT = """It leaves the tools in the prompt with `tool_choice: "none"`, so `upstream="text"` hides nothing from
+the model. Where a format frames the content, too (Kimi K3, Solar Open, Muse), its parser refuses calls even then, with
+a 500: there the server's own flag `--skip-chat-parsing` is the cure, which leaves everything as text."""
+
 DISTRIBUTIONS = {
     "pydantic_ai": "pydantic-ai-slim",
     "langchain_openai": "langchain-openai",
@@ -327,8 +331,7 @@ def llamacpp() -> list[str]:
         lines.append(f"| {case.id} | {options} | {raw[case.raw]} | {cure} |")
     lines += [
         "",
-        'llama.cpp leaves the tools in the prompt with `tool_choice: "none"`, so `upstream="text"` hides'
-        " nothing from the model there.",
+        LLAMACPP_TEXT,
         "",
     ]
     return lines

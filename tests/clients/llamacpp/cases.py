@@ -93,7 +93,7 @@ class Case:
 
 CASES = (
     Case("native", HERMES, "right", said="Let me see."),
-    Case("content only", HERMES, "no call", ("--content-only",), said="Let me see."),
+    Case("content only", HERMES, "no call", ("--skip-chat-parsing",), said="Let me see."),
     Case("pythonic calls", PYTHONIC, "no call", cure={"parser": "pythonic"}),
     Case("Mistral's calls", MISTRAL, "no call", cure={"parser": "mistral"}),
     # The grammar that `tools` switch on fits the template's dialect alone: where it begins within a token of the
@@ -116,7 +116,7 @@ CASES = (
         "thoughts, none",
         THOUGHT + HERMES,
         "right",
-        ("--reasoning", "none"),
+        ("--reasoning-format", "none"),
         {"parser": "hermes"},
         "Let me see.",
     ),
@@ -124,16 +124,22 @@ CASES = (
         "thoughts, auto",
         THOUGHT + HERMES,
         "right",
-        ("--reasoning", "auto"),
+        ("--reasoning-format", "auto"),
         {"parser": "hermes"},
         "Let me see.",
     ),
-    Case("thoughts, deepseek", THOUGHT + HERMES, "right", ("--reasoning", "deepseek"), said="Let me see."),
+    Case(
+        "thoughts, deepseek",
+        THOUGHT + HERMES,
+        "right",
+        ("--reasoning-format", "deepseek"),
+        said="Let me see.",
+    ),
     Case(
         "thoughts, text",
         THOUGHT + QWEN_XML,
         "wrong",
-        ("--reasoning", "none"),
+        ("--reasoning-format", "none"),
         {"parser": "qwen3_coder", "upstream": "text"},
         "Let me look.",
     ),

@@ -1,6 +1,6 @@
 """Run llama.cpp's server on a model file, on a free port of 127.0.0.1; says `listening URL` once it serves.
 
-python -m tests.clients.llamacpp.serve MODEL.gguf [--reasoning none|auto|deepseek] [--content-only]
+python -m tests.clients.llamacpp.serve MODEL.gguf [--reasoning-format none|auto|deepseek] [--skip-chat-parsing]
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from tests.clients.llamacpp import MODEL
 def main() -> None:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("model")
-    arguments.add_argument("--reasoning", default="auto")
-    arguments.add_argument("--content-only", action="store_true")
+    arguments.add_argument("--reasoning-format", default="auto")
+    arguments.add_argument("--skip-chat-parsing", action="store_true")
     given = arguments.parse_args()
 
     import xllamacpp
@@ -33,9 +33,9 @@ def main() -> None:
     params.sampling.temp = 0.0
     params.model_alias = {MODEL}
     params.verbosity = 0
-    params.force_pure_content_parser = given.content_only
+    params.force_pure_content_parser = given.skip_chat_parsing
     params.reasoning_format = getattr(
-        xllamacpp.common_reasoning_format, f"COMMON_REASONING_FORMAT_{given.reasoning.upper()}"
+        xllamacpp.common_reasoning_format, f"COMMON_REASONING_FORMAT_{given.reasoning_format.upper()}"
     )
     server = xllamacpp.Server(params)
     print("listening", server.listening_address, flush=True)
