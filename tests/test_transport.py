@@ -213,3 +213,10 @@ def test_options_are_checked_when_the_client_is_made() -> None:
         transport.httpx2_client(parser="hermess")
     with pytest.raises(TypeError):
         transport.httpx2_client(no_such_option=1)
+
+
+def test_every_public_name_of_the_client_is_there() -> None:
+    from hamr_parsers import client
+
+    assert [name for name in client.__all__ if getattr(client, name, None) is None] == []
+    assert client.httpx2_client is transport.httpx2_client

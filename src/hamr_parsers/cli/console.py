@@ -10,7 +10,8 @@ import functools
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, ParamSpec
 
 import typer
@@ -25,6 +26,7 @@ __all__ = [
     "command",
     "complain",
     "err_is_terminal",
+    "extra",
     "out",
     "print_rows",
     "print_table",
@@ -67,6 +69,23 @@ def command(function: Callable[P, int | None]) -> Callable[P, None]:
             raise typer.Exit(code)
 
     return body
+
+
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Around imports of what an extra of the package brings: says which one is missing.
+
+    Raises:
+        MissingExtraError: a package is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        from ..client.errors import MissingExtraError
+
+        if error.name is None or error.name.startswith("hamr_parsers"):
+            raise
+        raise MissingExtraError(name, error.name.partition(".")[0]) from None
 
 
 def complain(message: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from . import options as opt
-from .console import command, complain, visible
+from .console import command, complain, extra, visible
 
 if TYPE_CHECKING:
     from ..serve.proxy import ProxySettings
@@ -219,18 +219,19 @@ def serve(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No line for each request.")] = False,
 ) -> int:
     """Stand between programs and a gateway, and give them right tool calls: the cure for any language."""
-    from ..serve.proxy import (
-        LOCAL_NAMES,
-        Limits,
-        Proxy,
-        ProxySettings,
-        ServeError,
-        Target,
-        Timeouts,
-        bind,
-        is_local,
-    )
-    from ..serve.proxy import serve as run
+    with extra("server"):
+        from ..serve.proxy import (
+            LOCAL_NAMES,
+            Limits,
+            Proxy,
+            ProxySettings,
+            ServeError,
+            Target,
+            Timeouts,
+            bind,
+            is_local,
+        )
+        from ..serve.proxy import serve as run
     from ..wire import Exchange, WireOptions
 
     place, key, headers, parsers, provider_parser = _provider(upstream, allow_commands)

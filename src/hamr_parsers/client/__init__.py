@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .history import HistoryError, HistoryRepair, diagnose_history, repair_history
     from .notices import Notice, Timeout
     from .schema_check import check_arguments
+    from .transport import async_httpx2_client, async_httpx_client, httpx2_client, httpx_client, transports
 
 __all__ = [
     "AccessRefusedError",
@@ -63,11 +64,16 @@ __all__ = [
     "Timeout",
     "UnknownModelError",
     "apply_compat",
+    "async_httpx2_client",
+    "async_httpx_client",
     "check_arguments",
     "correction_message",
     "diagnose_history",
+    "httpx2_client",
+    "httpx_client",
     "load_configuration",
     "repair_history",
+    "transports",
 ]
 
 #: The public names, and the module that has each.
@@ -105,6 +111,11 @@ _MODULES = {
     "repair_history": "history",
     "correction_message": "correction",
     "check_arguments": "schema_check",
+    "async_httpx2_client": "transport",
+    "async_httpx_client": "transport",
+    "httpx2_client": "transport",
+    "httpx_client": "transport",
+    "transports": "transport",
 }
 
 

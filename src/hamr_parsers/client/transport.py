@@ -31,6 +31,7 @@ from ..wire import (
     error_in,
     gather,
 )
+from .errors import MissingExtraError
 
 if TYPE_CHECKING:
     import httpx
@@ -61,17 +62,15 @@ def httpx2_client(**options: Any) -> httpx2.Client:
 
     Raises:
         UnknownParserError, ValueError: an option has no such value.
-        ImportError: httpx2 is not installed (`pip install "hamr-parsers[client]"`).
+        MissingExtraError: httpx2 is not installed.
     """
-    import httpx2
-
+    httpx2 = _httpx2()
     return _client(httpx2, httpx2.Client, "Transport", "HTTPTransport", options)  # type: ignore[no-any-return]
 
 
 def async_httpx2_client(**options: Any) -> httpx2.AsyncClient:
     """`httpx2_client` for asynchronous programs."""
-    import httpx2
-
+    httpx2 = _httpx2()
     client = _client(httpx2, httpx2.AsyncClient, "AsyncTransport", "AsyncHTTPTransport", options)
     return client  # type: ignore[no-any-return]
 
@@ -89,6 +88,14 @@ def async_httpx_client(**options: Any) -> httpx.AsyncClient:
 
     client = _client(httpx, httpx.AsyncClient, "AsyncTransport", "AsyncHTTPTransport", options)
     return client  # type: ignore[no-any-return]
+
+
+def _httpx2() -> Any:
+    try:
+        import httpx2
+    except ModuleNotFoundError:
+        raise MissingExtraError("client", "httpx2") from None
+    return httpx2
 
 
 def _client(http: Any, kind: Any, ours: str, theirs: str, options: dict[str, Any]) -> Any:
