@@ -111,6 +111,11 @@ def test_extra_body_is_part_of_the_request() -> None:
 def test_unknown_options_and_parsers_are_told() -> None:
     with pytest.raises(hp.UnknownParserError, match="hermess"):
         hp.normalize_stream([], parser="hermess")
+    with pytest.raises(hp.UnknownParserError, match="hermess"):
+        hp.normalize_stream([], tool_call_parser="hermess")
+    with pytest.raises(ValueError, match="hermes"):
+        hp.normalize_stream([], parser="mistral", tool_call_parser="hermes")
+    assert list(hp.normalize_stream(chunks(), tool_call_parser="hermes", tools=TOOLS))
     with pytest.raises(TypeError):
         hp.normalize_stream([], no_such_option=1)
     with pytest.raises(ValueError, match="incomplete must be one of"):

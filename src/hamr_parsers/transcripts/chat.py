@@ -18,7 +18,6 @@ from .model import InputKind, Transcript, TranscriptError
 __all__ = ["is_chat_object", "read_json_lines", "read_response", "read_sse"]
 
 _LINE_END = re.compile(r"\r\n|\n|\r")  # not splitlines(): JSON strings may hold U+2028 and its kin
-_REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
 _DONE = "[DONE]"
 
 
@@ -76,7 +75,7 @@ def read_response(text: str, source: str) -> list[Transcript]:
     except ValueError as error:
         raise TranscriptError(source, f"not a chat completion: no JSON ({error})") from None
     if not is_chat_object(value):
-        told = _error_of(value)
+        told = _error(value)
         reason = (
             f"not a chat completion but an error: {told}" if told else "not a chat completion: no choices"
         )
@@ -153,7 +152,7 @@ def _gather(payloads: Iterable[tuple[int, Any]], source: str, kind: InputKind) -
         if not isinstance(value, dict):
             loose.append(f"line {number} is no JSON object (cut off?): skipped")
             continue
-        told = _error_of(value)
+        told = _error(value)
         if told:
             loose.append(f"line {number}: the server reported an error: {told}")
         if not is_chat_object(value):
@@ -191,7 +190,17 @@ def _choices(value: dict[str, Any]) -> list[dict[str, Any]]:
     return [c for c in choices if isinstance(c, dict)] if isinstance(choices, list) else []
 
 
+def _error(value: object) -> str:
+    """What an error object, or what stands for one, says; else ""."""
+    from ..wire.errors import error_in  # the wire layer is loaded with the first answer
+
+    error = error_in(value)
+    return "" if error is None else error.message
+
+
 def _take(into: Transcript, value: dict[str, Any], choice: dict[str, Any]) -> None:
+    from ..wire.choice import REASONING_FIELDS, split_parts
+
     model = value.get("model")
     if isinstance(model, str) and model:
         into.model = into.model or model
@@ -201,40 +210,15 @@ def _take(into: Transcript, value: dict[str, Any], choice: dict[str, Any]) -> No
     for body in (choice.get("delta"), choice.get("message")):
         if not isinstance(body, dict):
             continue
-        for key in _REASONING_KEYS:  # some servers send the same text under two names
-            reasoning = _text_of(body.get(key))
+        content, thought = split_parts(body.get("content"))
+        into.add("reasoning", thought)
+        for key in REASONING_FIELDS:  # some servers send the same text under two names
+            reasoning = split_parts(body.get(key))[0]
             if reasoning:
                 into.add("reasoning", reasoning)
                 break
-        into.add("content", _text_of(body.get("content")))
+        into.add("content", content)
         calls = body.get("tool_calls")
         if isinstance(calls, list):
             into.native_tool_calls.extend(c for c in calls if isinstance(c, dict))
-    into.add("content", _text_of(choice.get("text")))  # the older /completions
-
-
-def _text_of(value: object) -> str:
-    """Text, or the text parts of a list of content parts."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        return "".join(
-            part["text"] for part in value if isinstance(part, dict) and isinstance(part.get("text"), str)
-        )
-    return ""
-
-
-def _error_of(value: object) -> str:
-    """The message of an error object, also of one that a gateway nests under its own name; else ""."""
-    if not isinstance(value, dict):
-        return ""
-    error = value.get("error")
-    if not error:
-        relay = value.get("relay")
-        if not (isinstance(relay, dict) and str(relay.get("type", "")).endswith(".error")):
-            return ""
-        error = relay.get("error") or relay
-    if isinstance(error, dict):
-        message = error.get("message")
-        return str(message) if message else json.dumps(error, ensure_ascii=False)[:200]
-    return str(error)[:200]
+    into.add("content", split_parts(choice.get("text"))[0])  # the older /completions

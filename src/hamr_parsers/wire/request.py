@@ -39,6 +39,7 @@ class WireOptions:
 
     Attributes:
         parser: the family's id or alias; "openai": text is never parsed, only the shape is mended.
+        tool_call_parser: the same; two that differ are an error.
         model: the model's name; None: that of the request, else of the answer.
         chat_template, response_template: as `StreamParser` takes them.
         tools: the tools; None: those of the request. Without a request, None is "not known" and [] is "none".
@@ -55,6 +56,7 @@ class WireOptions:
     """
 
     parser: str | None = None
+    tool_call_parser: str | None = None
     model: str | None = None
     chat_template: Any = None
     response_template: Any = None
@@ -75,6 +77,9 @@ class WireOptions:
         _one_of("reasoning", self.reasoning, ("reasoning_content", "reasoning", "both"))
         _one_of("incomplete", self.incomplete, ("cut", "mend", "drop"))
         _one_of("upstream", self.upstream, ("native", "text"))
+        if self.tool_call_parser is not None:
+            resolve_parser(parser=self.parser, tool_call_parser=self.tool_call_parser)
+            object.__setattr__(self, "parser", self.parser or self.tool_call_parser)
 
 
 _DEFAULT = WireOptions()
