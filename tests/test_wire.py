@@ -346,6 +346,52 @@ def test_several_choices_are_read_apart() -> None:
     assert gathered(out, 1)["content"] == "Just an answer." and gathered(out, 1)["finish"] == "stop"
 
 
+def test_a_connection_that_breaks_after_the_finish_reason_has_cut_nothing() -> None:
+    normalizer = Exchange(REQUEST).normalizer()
+    chunks = sent(native({"calls": CALLS[:1]}))
+    out = [made for one in chunks for made in normalizer.feed(one)] + normalizer.close(died=True)
+    assert_is(out, {"calls": CALLS[:1]})
+    normalizer = Exchange(REQUEST).normalizer()
+    chunks = FAULTS["stop after every chunk"](chunks)[:12]
+    out = [made for one in chunks for made in normalizer.feed(one)] + normalizer.close(died=True)
+    assert gathered(out)["finish"] == "length"
+
+
+def test_the_whole_message_at_the_end_of_its_deltas_is_not_read_twice() -> None:
+    message = {"role": "assistant", "content": "Well then.", "tool_calls": []}
+    last = chunk({}, "stop")
+    last["choices"][0] = {"index": 0, "message": message, "finish_reason": "stop"}
+    out, _ = run([*sent(native({"content": "Well then."}))[:-1], last])
+    assert_safe(out)
+    assert_is(out, {"content": "Well then."})
+
+
+def test_relay_s_fields_on_a_chunk_that_says_something_do_not_hide_it() -> None:
+    out, _ = run([chunk({"content": "Hi."}, relay={"type": "relay.loaded"}), chunk({}, "stop")])
+    assert_safe(out)
+    assert_is(out, {"content": "Hi."})
+
+
+def test_usage_on_the_finish_of_a_second_choice_is_no_usage_chunk() -> None:
+    usage = {"total_tokens": 3}
+    chunks = [chunk({"content": "A"}, index=0), chunk({"content": "B"}, index=1), chunk({}, "stop", 0)]
+    out, _ = run([*chunks, chunk({}, "content_filter", 1, usage=usage)])
+    assert_safe(out)
+    assert (gathered(out, 0)["finish"], gathered(out, 1)["finish"]) == ("stop", "content_filter")
+    assert [one["usage"] for one in out if one.get("usage")] == [usage]
+
+
+def test_an_index_that_is_only_the_place_in_the_delta() -> None:
+    chunks = sent(native({"calls": CALLS[:3]}))
+    for one in chunks:
+        for entry in one["choices"][0]["delta"].get("tool_calls", ()):
+            if "id" not in entry:
+                entry["index"] = 0
+    out, _ = run(chunks)
+    assert_safe(out)
+    assert_is(out, {"calls": CALLS[:3]})
+
+
 # -- what the request says ----------------------------------------------------------------------------------------
 
 

@@ -54,7 +54,7 @@ class Choice:
     __slots__ = (
         "_assumed", "_calls", "_content", "_exchange", "_fed", "_fields", "_in_reasoning", "_inside", "_legacy",
         "_model", "_native", "_out", "_parser", "_reasoning", "_report", "_settled", "_text_calls", "begun", "closed",
-        "finish",
+        "deltas", "finish", "finished",
     )  # fmt: skip
 
     def __init__(self, exchange: Exchange, report: Report) -> None:
@@ -79,7 +79,9 @@ class Choice:
         self._in_reasoning = False
         self.begun = False  # the role was given out
         self.closed = False
-        self.finish: str | None = None
+        self.finish: str | None = None  # the server's reason, as it came
+        self.finished = False  # it came, and nothing after it
+        self.deltas = False  # the answer comes in deltas
 
     def quick(self, text: str) -> bool:
         """Read a delta that holds `text` as content and nothing else; whether it may be passed on as it is.

@@ -167,8 +167,11 @@ class NativeCalls:
                 call is not None or index is None or isinstance(index, tuple) or not name
             ):
                 return known
+        last = self._last
         if call is None and (index is None or (not name and id_ is None)):
-            call = self._last
+            return last
+        if call is not None and call.over and last is not None and not last.over and not name and id_ is None:
+            return last  # an index that is only the place in this delta
         return call
 
     def _begins_another(self, call: _Native, id_: str | None, name: str | None, arguments: Any) -> bool:

@@ -93,7 +93,7 @@ class ChatNormalizer:
         """The stream is over; return the rest. Calling it again does nothing.
 
         Args:
-            died: the connection broke: the answer is cut, whatever it said about its end.
+            died: the connection broke: the answer is cut, unless its finish reason had come.
         """
         if self._closed:
             return []
@@ -130,53 +130,76 @@ class ChatNormalizer:
             self.report.repairs["choices"] += 1
             choices = []
         choices = [one for one in choices if isinstance(one, Mapping)]
-        loading = isinstance(chunk.get("relay"), Mapping)
-        if usage is not None and self._finishes and not any(_says(one) for one in choices):
+        if not any(_says(one) for one in choices):
+            aside = self._aside(chunk, choices)
+            if aside is not None:
+                return aside
+        out: list[dict[str, Any]] = []
+        for position, one in enumerate(choices):
+            out += self._one(chunk, one, position)
+        return out
+
+    def _aside(
+        self, chunk: Mapping[str, Any], choices: list[Mapping[str, Any]]
+    ) -> list[dict[str, Any]] | None:
+        """A chunk that says nothing of the answer: usage, a loading frame, a filter's verdict; None: it is none."""
+        usage = chunk.get("usage")
+        if usage is not None and self._finishes and not any(one.get("finish_reason") for one in choices):
             if choices or not isinstance(chunk.get("choices"), (list, tuple)):
                 self.report.repairs["usage"] += 1
             self._usage_chunk = dict(chunk)
             return []
-        if loading or not choices:
-            if loading and choices:
-                self.report.repairs["loading"] += 1
-            rest = {k: v for k, v in chunk.items() if k not in _ENVELOPE and k not in ("choices", "usage")}
-            if usage is not None and not self._exchange.continuous_usage and not any(rest.values()):
-                self._usage_chunk = dict(chunk)
-                return []
-            return [self._with(chunk, [], first=True)]
-        out: list[dict[str, Any]] = []
-        for position, one in enumerate(choices):
-            index = one.get("index")
-            if type(index) is not int:
-                self.report.repairs["choice_index"] += 1
-                index = int(index) if isinstance(index, str) and index.isdecimal() else position
-            choice = self._choices.get(index)
-            if choice is None:
-                choice = self._choices[index] = Choice(self._exchange, self.report)
-            delta = one.get("delta")
-            if not isinstance(delta, Mapping):
-                delta = one.get("message")
-                if not isinstance(delta, Mapping):
-                    text = one.get("text")
-                    delta = {"content": text} if isinstance(text, str) else {}
-                    self.report.repairs["delta"] += 1
-            if not choice.begun and delta.get("role") is None and _says({"delta": delta}):
-                self.report.repairs["role"] += 1
-            model = chunk.get("model")
-            choice.feed(delta, model if isinstance(model, str) and model else None)
-            finish = one.get("finish_reason")
-            if isinstance(finish, str) and finish:
-                choice.finish = finish
-                self._finishes[index] = (dict(chunk), dict(one))
-                bare = {k: v for k, v in one.items() if k in ("index", "delta")}
-                if _says({"delta": delta}):
-                    self.report.repairs["finish_on_delta"] += 1
-                out += self._wrap({k: v for k, v in chunk.items() if k in _ENVELOPE}, bare, index, choice, {})
-            else:
-                if index in self._finishes and _says(one):
-                    self.report.repairs["early_finish"] += 1
-                out += self._wrap(chunk, one, index, choice, unknown_fields(delta))
-        return out
+        if choices and not isinstance(chunk.get("relay"), Mapping):
+            return None
+        if choices:
+            self.report.repairs["loading"] += 1
+        rest = {k: v for k, v in chunk.items() if k not in _ENVELOPE and k not in ("choices", "usage")}
+        if usage is not None and not self._exchange.continuous_usage and not any(rest.values()):
+            self._usage_chunk = dict(chunk)
+            return []
+        return [self._with(chunk, [], first=True)]
+
+    def _one(self, chunk: Mapping[str, Any], one: Mapping[str, Any], position: int) -> list[dict[str, Any]]:
+        """What is to be given out for one choice of a chunk."""
+        index = one.get("index")
+        if type(index) is not int:
+            self.report.repairs["choice_index"] += 1
+            index = int(index) if isinstance(index, str) and index.isdecimal() else position
+        choice = self._choices.get(index)
+        if choice is None:
+            choice = self._choices[index] = Choice(self._exchange, self.report)
+        delta = self._delta(one, choice)
+        says = _says({"delta": delta})
+        if not choice.begun and delta.get("role") is None and says:
+            self.report.repairs["role"] += 1
+        model = chunk.get("model")
+        choice.feed(delta, model if isinstance(model, str) and model else None)
+        finish = one.get("finish_reason")
+        if isinstance(finish, str) and finish:
+            choice.finish, choice.finished = finish, True
+            self._finishes[index] = (dict(chunk), dict(one))
+            if says:
+                self.report.repairs["finish_on_delta"] += 1
+            bare = {k: v for k, v in one.items() if k in ("index", "delta")}
+            return self._wrap({k: v for k, v in chunk.items() if k in _ENVELOPE}, bare, index, choice, {})
+        if says:
+            choice.finished = False
+            if index in self._finishes:
+                self.report.repairs["early_finish"] += 1
+        return self._wrap(chunk, one, index, choice, unknown_fields(delta))
+
+    def _delta(self, one: Mapping[str, Any], choice: Choice) -> Mapping[str, Any]:
+        """The delta of a choice, whatever it is called."""
+        delta = one.get("delta")
+        if isinstance(delta, Mapping):
+            choice.deltas = choice.deltas or _says(one)
+            return delta
+        self.report.repairs["delta"] += 1
+        message = one.get("message")
+        if isinstance(message, Mapping):
+            return {} if choice.deltas else message  # behind deltas it is all of them again
+        text = one.get("text")
+        return {"content": text} if isinstance(text, str) else {}
 
     def _remember(self, chunk: Mapping[str, Any]) -> None:
         base = self._base
@@ -266,7 +289,7 @@ class ChatNormalizer:
         apart = usage_chunk is not None or self._exchange.wants_usage
         for index, choice in self._choices.items():
             chunk, one = self._finishes.get(index, ({}, {}))
-            reason = choice.close(None if died else choice.finish)
+            reason = choice.close(None if died and not choice.finished else choice.finish)
             out += self._wrap(self._base, {}, index, choice, {})
             delta = one.get("delta")
             extra = unknown_fields(delta) if isinstance(delta, Mapping) else {}
