@@ -139,6 +139,7 @@ NOT_TOGETHER = {
         *itertools.product(("usage in the finish chunk",), _USAGE),
         ("cumulative content", "split surrogates"),
         ("one index for all", "id again in every entry"),
+        ("message in the place of delta", "name split"),  # half of it in deltas
     )
 }
 

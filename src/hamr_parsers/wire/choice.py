@@ -89,6 +89,7 @@ class Choice:
         If not, `take` has what is to be given out instead. The hot path: most chunks of most answers.
         """
         parser = self._parser
+        self.deltas = True
         if parser is None or not self.begun or not self._content.decided or self._assumed is not None:
             self._add(text, "content")
             return False
