@@ -340,3 +340,63 @@ def test_fixtures_are_case_records() -> None:
     folder = Path(__file__).parent.parent / "fixtures"
     for path in sorted(folder.rglob("*.jsonl")):
         assert read_records(path.read_text(encoding="utf-8"), path.name)
+
+
+class TestSession:
+    """Session logs of Hamr."""
+
+    ENTRIES = (
+        {"type": "session", "version": 3, "id": "s1", "timestamp": "2026-11-01T10:00:00Z", "cwd": "/src"},
+        {"type": "model_change", "id": "e0", "provider": "relay", "modelId": "qwen3-8b"},
+        {"type": "message", "id": "e1", "message": {"role": "user", "content": "<tool_call> is what?"}},
+        {
+            "type": "message",
+            "id": "e2",
+            "parentId": "e1",
+            "message": {
+                "role": "assistant",
+                "model": "qwen3-8b",
+                "stopReason": "stop",
+                "content": [
+                    {"type": "thinking", "thinking": "Hm."},
+                    {
+                        "type": "text",
+                        "text": '<tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>',
+                    },
+                ],
+            },
+        },
+        {
+            "type": "message",
+            "id": "e3",
+            "message": {
+                "role": "assistant",
+                "model": "qwen3-8b",
+                "stopReason": "toolUse",
+                "content": [{"type": "toolCall", "id": "c", "name": "f", "arguments": {}}],
+            },
+        },
+        {
+            "type": "message",
+            "id": "e4",
+            "message": {"role": "assistant", "stopReason": "aborted", "content": "Half"},
+        },
+    )
+
+    def text(self) -> str:
+        return "\n".join(json.dumps(entry) for entry in self.ENTRIES) + "\n"
+
+    def test_each_answer_with_text_is_a_transcript_that_names_session_entry_and_model(self) -> None:
+        first, last = read_transcripts(self.text().encode(), "log.jsonl")
+        assert first.kind == "session" and first.label == "log.jsonl [session s1, entry e2]"
+        assert (first.model, first.finish_reason) == ("qwen3-8b", "stop")
+        assert [channel for channel, _ in first.pieces] == ["reasoning", "content"]
+        assert last.finish_reason == "length" and "aborted" in last.remarks[0]
+
+    def test_a_log_in_which_no_model_answered_is_told(self) -> None:
+        with pytest.raises(TranscriptError, match="no answer of a model"):
+            read_transcripts(json.dumps(self.ENTRIES[0]).encode(), "log.jsonl")
+
+    def test_a_line_that_was_cut_is_passed_over(self) -> None:
+        found = read_transcripts((self.text() + '{"type": "mess').encode(), "log.jsonl")
+        assert "1 lines are no JSON" in found[-1].remarks[-1]

@@ -124,7 +124,7 @@ CallsInReasoning = Annotated[
     typer.Option(help="What a call inside the reasoning is.", rich_help_panel="Policies"),
 ]
 Input = Annotated[
-    Literal["auto", "text", "sse", "jsonl", "response", "cases"],
+    Literal["auto", "text", "sse", "jsonl", "response", "cases", "session"],
     typer.Option(help="What the files are. `auto` tells by content.", rich_help_panel="Input and output"),
 ]
 Chunk = Annotated[

@@ -70,7 +70,7 @@ def parse(
         ),
     ] = False,
 ) -> int:
-    """Parse captured output: raw text, an SSE capture, chunks as JSON lines, chat completions, case records."""
+    """Parse captured output: raw text, SSE, chunks as JSON lines, chat completions, session logs, case records."""
     size = opt.parse_chunk(chunk)
     setup = opt.ParserSetup.of(
         parser,

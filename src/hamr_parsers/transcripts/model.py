@@ -10,7 +10,7 @@ from ..errors import HamrParsersError
 __all__ = ["INPUT_KINDS", "Channel", "InputKind", "Transcript", "TranscriptError"]
 
 Channel = Literal["content", "reasoning"]
-InputKind = Literal["text", "sse", "jsonl", "response", "cases"]
+InputKind = Literal["text", "sse", "jsonl", "response", "cases", "session"]
 INPUT_KINDS: tuple[str, ...] = get_args(InputKind)
 
 
@@ -32,8 +32,8 @@ class Transcript:
 
     `pieces` are (channel, text) pairs in the order of arrival, never empty texts. `finish_reason` is the
     server's, None where it gave none. `native_tool_calls` are the calls that the server had already parsed,
-    untouched. `remarks` are one-line notes about the capture for a person. The fields from `record_id` on are
-    filled from case records only.
+    untouched. `remarks` are one-line notes about the capture for a person. `record_id` names a case record, or
+    the session and entry of a session log; the fields after it are filled from case records only.
     """
 
     source: str

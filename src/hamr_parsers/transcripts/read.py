@@ -12,6 +12,7 @@ import re
 
 from .chat import is_chat_object, read_json_lines, read_response, read_sse
 from .model import InputKind, Transcript
+from .session import is_session, read_session
 from .text import decode_text
 
 __all__ = ["detect", "read_transcripts"]
@@ -40,6 +41,8 @@ def read_transcripts(data: bytes, source: str, kind: InputKind | None = None) ->
         return read_json_lines(text, source)
     if kind == "response":
         return read_response(text, source)
+    if kind == "session":
+        return read_session(text, source)
     if kind == "cases":
         from .cases import read_records  # pydantic is loaded only when records are read
 
@@ -58,6 +61,8 @@ def detect(text: str) -> InputKind:
         if first is None:  # an object over several lines, or no JSON at all
             whole = _json(text)
             return "response" if is_chat_object(whole) else "cases" if _is_record(whole) else "text"
+        if is_session(first):
+            return "session"
         if _is_record(first):
             return "cases"
         if is_chat_object(first):
