@@ -583,7 +583,7 @@ class TestRequest:
         assert body.get("chat_template_kwargs", {}).get("enable_thinking") is expected[1]
 
     def test_a_model_that_cannot_think_is_not_read_as_if_all_were_thought(self) -> None:
-        """Claude Code asks every model to think."""
+        """Coding agents ask every model to think."""
         from hamr_parsers.wire import Exchange
 
         asked = ASKED | {"model": "Qwen3-Coder-30B", "thinking": {"type": "enabled", "budget_tokens": 9000}}

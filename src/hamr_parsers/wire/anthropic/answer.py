@@ -61,7 +61,7 @@ def error_object(error: BaseException) -> dict[str, Any]:
     if is_context_overflow(error):
         kind = "invalid_request_error"
         if "prompt is too long" not in message.lower():
-            message = f"prompt is too long: {message}"  # the words at which Claude Code compacts
+            message = f"prompt is too long: {message}"  # the words at which clients shorten the history
     return {"type": "error", "error": {"type": kind, "message": message}}
 
 

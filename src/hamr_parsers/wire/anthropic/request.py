@@ -137,7 +137,7 @@ def _messages(
 
 
 def _system(content: object, field: str, history: History) -> None:
-    """Instructions. Claude Code's billing line is left out: it differs in each request, and would spoil the
+    """Instructions. The billing line of a coding agent is left out: it differs in each request, and would spoil the
     server's prefix cache, which local models live by."""
     texts = [
         expect(block.get("text"), str, f"{field}[{index}].text", "a string")
