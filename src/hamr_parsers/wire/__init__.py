@@ -14,6 +14,7 @@ taken, and the shape that is given out, are those of docs/gateways.md.
 
 from __future__ import annotations
 
+from .collect import Collector, message_of
 from .errors import UpstreamError, error_in
 from .objects import AsyncNormalizedStream, NormalizedStream, normalize_response, normalize_stream
 from .report import Report
@@ -27,6 +28,7 @@ __all__ = [
     "DONE",
     "AsyncNormalizedStream",
     "ChatNormalizer",
+    "Collector",
     "Exchange",
     "NormalizedStream",
     "Report",
@@ -38,6 +40,7 @@ __all__ = [
     "encode_event",
     "error_in",
     "gather",
+    "message_of",
     "normalize_completion",
     "normalize_response",
     "normalize_stream",
