@@ -674,6 +674,27 @@ def test_an_error_inside_a_stream_is_named_with_the_servers_words() -> None:
     assert report.exit_code == 6
 
 
+def test_a_llama_cpp_that_fails_whatever_is_asked_for_needs_a_flag() -> None:
+    error = {
+        "error": {
+            "code": 500,
+            "message": "The model produced output that does not match",
+            "type": "server_error",
+        }
+    }
+
+    def fail(chunks: Chunks) -> Chunks:
+        return [*chunks[:3], error]
+
+    habits: dict[str, Any] = {"chunks": fail, "write": qwen3_coder, "model": "toy"}
+    with gateway(paths={"/props": {"build_info": "b6000", "total_slots": 1}}, **habits) as server:
+        checks, _ = examine(server)
+    assert "--skip-chat-parsing" in cures(checks["call-text"])
+    with gateway(**habits) as server:
+        checks, _ = examine(server)
+    assert not checks["call-text"].cures
+
+
 def test_a_server_that_fails_over_a_call_which_comes_whole_as_text_is_told_so() -> None:
     error = {"error": {"code": 500, "message": "Unexpected empty grammar stack", "type": "server_error"}}
 

@@ -161,7 +161,18 @@ class Examination:
         answer = self.answers["call-text"] = self._ask(request, "the same as text", read_calls=True)
         said = 'tool_choice "none"'
         if answer.error is not None:
-            yield _failed("call-text", answer.error)
+            check = _failed("call-text", answer.error)
+            streamed = self.answers.get("call-streamed")
+            if (
+                self.identity.kind in ("llamacpp", "relay")
+                and streamed is not None
+                and streamed.error is not None
+            ):
+                # of some templates its parser fails whatever is asked for
+                check.cures.append(
+                    "llama.cpp: llama-server --jinja --skip-chat-parsing leaves the text as it is, for us"
+                )
+            yield check
             return
         if answer.native_calls:
             yield Check(
