@@ -201,7 +201,44 @@ class TestParse:
         )
         assert ran.code == 0
         assert ran.err.startswith("hamr-parse: a: the server had already parsed tool calls")
-        assert ran.lines()[0]["native_tool_calls"] == [call]
+        whole = {"id": "x", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+        assert ran.lines()[0]["native_tool_calls"] == [whole]
+        assert ran.lines()[0]["message"]["finish_reason"] == "tool_calls"
+
+    def test_calls_of_the_server_are_made_whole_and_shown_in_every_format(self, run: Run) -> None:
+        parts = [{"index": 0, "id": "x", "type": "function", "function": {"name": "f\x1b", "arguments": ""}}]
+        parts += [{"index": 0, "function": {"arguments": piece}} for piece in ('{"a"', ": 1}")]
+        chunks = [chunk({"tool_calls": [part]}) for part in parts] + [chunk({}, "tool_calls")]
+        path = write("a.sse", "".join(f"data: {json.dumps(one)}\n\n" for one in chunks))
+        shown = run("parse", path).out
+        assert "server's call 0  f\\x1b  x" in shown
+        assert '"a": 1' in shown
+        assert "finish" in shown and shown.rstrip().endswith("tool_calls")
+        assert "(none)" not in shown
+        openai = run("parse", path, "--format", "openai").lines()[0]
+        assert [call["function"]["arguments"] for call in openai["tool_calls"]] == ['{"a": 1}']
+        ran = run("parse", path, "--format", "json")
+        assert ran.json()["results"][0]["native_tool_calls"] == openai["tool_calls"]
+        cut = write("cut.sse", "".join(f"data: {json.dumps(one)}\n\n" for one in chunks[:2]))
+        assert "cut off: not to be run" in run("parse", cut).out
+        assert (
+            run("parse", cut, "--format", "json").json()["results"][0]["message"]["finish_reason"] == "length"
+        )
+
+    def test_a_call_in_the_text_and_of_the_server_is_given_once_as_openai(self, run: Run) -> None:
+        same = {"name": "get_weather", "arguments": '{"city":"Zürich"}'}
+        other = {"name": "get_weather", "arguments": '{"city":"Bern"}'}
+        calls = [
+            {"index": n, "id": f"n{n}", "type": "function", "function": f}
+            for n, f in enumerate((same, other))
+        ]
+        path = write(
+            "a.sse", f"data: {json.dumps(chunk({'content': TEXT + BROKEN, 'tool_calls': calls}, 'stop'))}\n"
+        )
+        got = run("parse", path, "--parser", "hermes", "--format", "openai").lines()[0]["tool_calls"]
+        cities = [json.loads(call["function"]["arguments"])["city"] for call in got]
+        assert cities == ["Oslo", "Zürich", "Bern"]
+        assert [call["id"] for call in got[1:]] == ["n0", "n1"]
 
 
 class TestBadInput:

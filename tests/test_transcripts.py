@@ -148,9 +148,45 @@ class TestChunks:
     def test_native_tool_calls_are_kept_and_reported(self) -> None:
         call = {"index": 0, "id": "x", "function": {"name": "f", "arguments": "{}"}}
         got = only(sse(chunk({"tool_calls": [call]}), chunk(finish="tool_calls")))
-        assert got.native_tool_calls == [call]
+        function = {"name": "f", "arguments": "{}"}
+        assert got.native_tool_calls == [{"id": "x", "type": "function", "function": function}]
         assert got.pieces == []
         assert "already parsed" in got.remarks[0]
+
+    def test_native_calls_that_came_in_parts_are_whole(self) -> None:
+        first = {"index": 0, "id": "x", "type": "function", "function": {"name": "f", "arguments": ""}}
+        parts = [first] + [{"index": 0, "function": {"arguments": piece}} for piece in ('{"a"', ": 1}")]
+        chunks = [chunk({"tool_calls": [part]}) for part in parts]
+        whole = [
+            {
+                **{k: v for k, v in first.items() if k != "index"},
+                "function": {"name": "f", "arguments": '{"a": 1}'},
+            }
+        ]
+        assert only(sse(*chunks, chunk(finish="tool_calls"))).native_tool_calls == whole
+        cut = only(sse(*chunks[:2], done=False)).native_tool_calls
+        assert [call["function"]["arguments"] for call in cut] == ['{"a"']
+        message = {"role": "assistant", "content": None, "tool_calls": whole * 2}
+        body = {
+            "object": "chat.completion",
+            "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}],
+        }
+        found = only(json.dumps(body).encode()).native_tool_calls
+        assert [call["function"] for call in found] == [call["function"] for call in whole * 2]
+
+    def test_native_calls_of_each_choice_and_each_answer_stay_apart(self) -> None:
+        def call(name: str, index: int) -> dict[str, object]:
+            entry = {
+                "index": 0,
+                "id": name,
+                "type": "function",
+                "function": {"name": name, "arguments": "{}"},
+            }
+            return chunk({"tool_calls": [entry]}, index=index)
+
+        data = sse(call("a", 0), call("b", 1), STOP) + sse(call("c", 0), STOP)
+        names = [[c["function"]["name"] for c in t.native_tool_calls] for t in read_transcripts(data, "f")]
+        assert names == [["a"], ["b"], ["c"]]
 
     def test_an_error_inside_the_stream_is_reported(self) -> None:
         got = only(sse(*HELLO, {"error": {"code": 500, "message": "lost the GPU"}}))

@@ -36,6 +36,9 @@ EPILOG = """
 
 **Formats**: `text` to read; `json` one document, `{"schema_version": 1, "results": [...]}`; `jsonl` one result
 a line, each with its `schema_version`; `openai` one assistant message of the chat API a line.
+
+Calls that the server itself sent are shown beside those of the text: labelled in `text`, as `native_tool_calls` in
+`json` and `jsonl`, after the text's in `openai`, where a call that came both ways is given once.
 """
 
 
@@ -99,9 +102,10 @@ def parse(
                 if console is not None:
                     from .show import print_message
 
-                    print_message(console, transcript.label, chosen, message)
+                    native = transcript.native_tool_calls
+                    print_message(console, transcript.label, chosen, message, native)
                 elif format == "openai":
-                    _line(message.to_openai())
+                    _line(_to_openai(message, transcript.native_tool_calls))
                 else:
                     _line({"schema_version": SCHEMA_VERSION, **result(transcript, chosen, message)})
     if format == "json":
@@ -128,7 +132,10 @@ def messages(
                 _feed(stream, piece, channel)
                 meter.advance(len(piece) * inputs.scale, transcript.source)
         stream.close(finish_reason=setup.finish_reason or transcript.finish_reason)
-        yield transcript, chosen, stream.message
+        message = stream.message
+        if transcript.native_tool_calls:
+            message.finish_reason = _finish(message, transcript.native_tool_calls)
+        yield transcript, chosen, message
 
 
 def result(transcript: Transcript, chosen: hp.Resolution, message: hp.ParsedMessage) -> dict[str, Any]:
@@ -143,6 +150,46 @@ def result(transcript: Transcript, chosen: hp.Resolution, message: hp.ParsedMess
     if transcript.native_tool_calls:
         out["native_tool_calls"] = transcript.native_tool_calls
     return out
+
+
+def _finish(message: hp.ParsedMessage, native: list[dict[str, Any]]) -> str:
+    """The finish reason of an answer whose server sent calls beside the text."""
+    from .show import is_whole
+
+    if message.finish_reason == "length" or not all(map(is_whole, native)):
+        return "length"
+    return "tool_calls"
+
+
+def _to_openai(message: hp.ParsedMessage, native: list[dict[str, Any]]) -> dict[str, Any]:
+    """The message with the server's calls after the text's; of one that came both ways the server's, whose id is the
+    one that its client saw."""
+    out = message.to_openai()
+    if native:
+        doubles = [_said(call) for call in native]
+        calls = []
+        for call in out.get("tool_calls") or ():
+            said = _said(call)
+            if said in doubles:
+                doubles.remove(said)
+            else:
+                calls.append(call)
+        out["tool_calls"] = [*calls, *native]
+    return out
+
+
+def _said(call: dict[str, Any]) -> object:
+    """What a call says, for comparing: its name and arguments, not its id."""
+    function = call.get("function")
+    if not isinstance(function, dict):
+        return call
+    arguments = function.get("arguments")
+    try:
+        value = json.loads(arguments) if isinstance(arguments, str) else arguments
+        # as text again: 1 and true are equal in Python, and are not the same argument
+        return function.get("name"), json.dumps(value, sort_keys=True)
+    except (ValueError, RecursionError):
+        return function.get("name"), arguments
 
 
 def _feed(stream: hp.StreamParser, text: str, channel: Channel) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.highlighter import JSONHighlighter
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     import hamr_parsers as hp
 
-__all__ = ["call_rows", "event_line", "heading", "message_rows", "print_message", "quoted"]
+__all__ = ["call_rows", "event_line", "heading", "is_whole", "message_rows", "print_message", "quoted"]
 
 _STYLES = {
     "content_delta": "",
@@ -76,17 +77,47 @@ def call_rows(index: int, call: hp.ToolCall) -> list[tuple[str, Text]]:
     return [(f"call {index}", head)]
 
 
-def message_rows(message: hp.ParsedMessage) -> list[tuple[str, Text]]:
-    """A whole message as labelled text, in the order in which a reader wants it."""
+def is_whole(call: dict[str, Any]) -> bool:
+    """Whether a call that a server sent has all of its arguments; of one that is no function nothing is known."""
+    function = call.get("function")
+    if not isinstance(function, dict):
+        return True
+    try:
+        return isinstance(json.loads(function.get("arguments") or "{}"), dict)
+    except (ValueError, TypeError, RecursionError):
+        return False
+
+
+def native_rows(index: int, call: dict[str, Any]) -> list[tuple[str, Text]]:
+    """A call that the server itself sent, as labelled text."""
+    function = call.get("function")
+    named = function if isinstance(function, dict) else call.get("custom")
+    named = named if isinstance(named, dict) else {}
+    said = named.get("arguments", named.get("input"))
+    head = Text.assemble(
+        (visible(str(named.get("name"))), "bold green"), (visible(f"  {call.get('id')}"), "dim")
+    )
+    if not is_whole(call):
+        head.append("  cut off: not to be run", "bold red")
+    head.append("\n")
+    head.append_text(pretty_arguments(said if isinstance(said, str) else json.dumps(said)))
+    return [(f"server's call {index}", head)]
+
+
+def message_rows(message: hp.ParsedMessage, native: Sequence[dict[str, Any]] = ()) -> list[tuple[str, Text]]:
+    """A whole message as labelled text, in the order in which a reader wants it; `native` are calls that the server
+    sent beside it."""
     rows: list[tuple[str, Text]] = []
     if message.reasoning:
         rows.append(("reasoning", Text(visible(message.reasoning.strip("\n")), "dim italic")))
     if message.content:
         rows.append(("content", Text(visible(message.content.strip("\n")))))
-    elif not message.reasoning and not message.tool_calls:
+    elif not message.reasoning and not message.tool_calls and not native:
         rows.append(("content", Text("(none)", "dim")))
     for index, call in enumerate(message.tool_calls):
         rows.extend(call_rows(index, call))
+    for index, sent in enumerate(native):
+        rows.extend(native_rows(index, sent))
     if message.diagnostics:
         told = Text("\n").join(
             Text.assemble((f"{d.start}-{d.end}", "dim"), "  ", (d.code, "yellow"), f"  {visible(d.message)}")
@@ -110,8 +141,14 @@ def heading(label: str, chosen: hp.Resolution) -> Text:
     )
 
 
-def print_message(console: Console, label: str, chosen: hp.Resolution, message: hp.ParsedMessage) -> None:
+def print_message(
+    console: Console,
+    label: str,
+    chosen: hp.Resolution,
+    message: hp.ParsedMessage,
+    native: Sequence[dict[str, Any]] = (),
+) -> None:
     """Print one transcript's heading and message."""
     console.print(heading(label, chosen))
-    print_rows(console, message_rows(message))
+    print_rows(console, message_rows(message, native))
     console.out("")

@@ -1,9 +1,9 @@
 """The shapes of `/chat/completions`: chunks (SSE or JSON lines) and whole responses, down to pieces of text.
 
-Only text is taken out of them here: content, and reasoning under any of the names that servers give it. Calls
-that the server parsed itself are kept as they are. What a gateway adds (comments, pings, loading frames, usage,
-errors inside a stream) is skipped or becomes a remark; a line that is cut off or no JSON becomes a remark too,
-since the rest of the capture is still worth reading.
+Text is taken out of them here: content, and reasoning under any of the names that servers give it. Calls that the
+server parsed itself come in parts, in many shapes: the wire layer makes them whole. What a gateway adds (comments,
+pings, loading frames, usage, errors inside a stream) is skipped or becomes a remark; a line that is cut off or no JSON
+becomes a remark too, since the rest of the capture is still worth reading.
 """
 
 from __future__ import annotations
@@ -140,6 +140,7 @@ def _gather(payloads: Iterable[tuple[int, Any]], source: str, kind: InputKind) -
     response, which begins and ends its own answer.
     """
     found: dict[tuple[int, int], Transcript] = {}
+    parts: dict[tuple[int, int], list[dict[str, Any]]] = {}  # of the server's calls, as they came
     loose: list[str] = []  # remarks about the capture as a whole
     answer = 0
     open_answer = False
@@ -168,16 +169,21 @@ def _gather(payloads: Iterable[tuple[int, Any]], source: str, kind: InputKind) -
             if into is None:
                 into = found[answer, index] = Transcript(source, kind, answer=answer, choice=index)
             _take(into, value, choice)
+            parts.setdefault((answer, index), []).extend(_call_parts(choice))
             open_answer = True
         if whole:
             answer, open_answer = answer + 1, False
     if not readable:
         raise TranscriptError(source, "; ".join(["no chat completion chunk in it", *loose[:1]]))
     transcripts = list(found.values()) or [Transcript(source, kind)]
+    for key, transcript in found.items():
+        transcript.native_tool_calls = _whole_calls(parts[key], transcript.finish_reason)
     for transcript in transcripts:
         if transcript.native_tool_calls:
+            count = len(transcript.native_tool_calls)
             transcript.remarks.append(
-                "the server had already parsed tool calls here; they are left as they are, only text is parsed"
+                f"the server had already parsed tool calls here ({count}): they are kept as the server's own, only"
+                " text is parsed"
             )
         if transcript.finish_reason is None:
             transcript.remarks.append("no finish_reason in it: the answer may be cut off")
@@ -218,7 +224,38 @@ def _take(into: Transcript, value: dict[str, Any], choice: dict[str, Any]) -> No
                 into.add("reasoning", reasoning)
                 break
         into.add("content", content)
-        calls = body.get("tool_calls")
-        if isinstance(calls, list):
-            into.native_tool_calls.extend(c for c in calls if isinstance(c, dict))
     into.add("content", split_parts(choice.get("text"))[0])  # the older /completions
+
+
+def _call_parts(choice: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What a choice brings of calls: a delta's parts as they came, a whole message's calls with their places."""
+    for key in ("delta", "message"):
+        body = choice.get(key)
+        if not isinstance(body, dict):
+            continue
+        entries = body.get("tool_calls")
+        calls = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+        if calls:
+            if key == "message":
+                calls = [{**entry, "index": place} for place, entry in enumerate(calls)]
+            yield {"tool_calls": calls}
+        elif isinstance(body.get("function_call"), dict):  # the form before tool_calls
+            yield {"function_call": body["function_call"]}
+
+
+def _whole_calls(deltas: list[dict[str, Any]], finish: str | None) -> list[dict[str, Any]]:
+    """The server's calls, each whole: `{"id", "type", "function": {"name", "arguments"}}`; the arguments of one that
+    was cut end where they ended."""
+    if not deltas:
+        return []
+    from ..wire import ChatNormalizer, Exchange, gather
+
+    normalizer = ChatNormalizer(Exchange(None))
+    made: list[dict[str, Any]] = []
+    for delta in deltas:
+        made += normalizer.feed({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+    made += normalizer.feed({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
+    made += normalizer.close()
+    choices = gather(made)["choices"]
+    message = choices[0]["message"] if choices else {}
+    return list(message.get("tool_calls") or ())

@@ -32,7 +32,7 @@ class Transcript:
 
     `pieces` are (channel, text) pairs in the order of arrival, never empty texts. `finish_reason` is the
     server's, None where it gave none. `native_tool_calls` are the calls that the server had already parsed,
-    untouched. `remarks` are one-line notes about the capture for a person. `record_id` names a case record, or
+    each whole. `remarks` are one-line notes about the capture for a person. `record_id` names a case record, or
     the session and entry of a session log; the fields after it are filled from case records only.
     """
 
