@@ -220,3 +220,21 @@ def test_every_public_name_of_the_client_is_there() -> None:
 
     assert [name for name in client.__all__ if getattr(client, name, None) is None] == []
     assert client.httpx2_client is transport.httpx2_client
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json", "application/octet-stream", "text/html", "application/x-ndjson"]
+)
+def test_a_stream_that_calls_itself_something_else_is_read(gateway: ReplayGateway, kind: str) -> None:
+    scenario = gateway.scenarios["hermes-4-70b:parallel"]
+    with httpx2.Client() as bare:
+        body = ask(gateway, bare, scenario, stream=True).content
+
+    def other(request: Any) -> Any:
+        return httpx2.Response(200, headers={"content-type": kind}, content=body)
+
+    with transport.httpx2_client(transport=httpx2.MockTransport(other)) as client:
+        chunks = chunks_of(ask(gateway, client, scenario, stream=True).text)
+        assert_truth(scenario, gathered(chunks))
+        whole = ask(gateway, client, scenario).json()
+        assert len(whole["choices"][0]["message"]["tool_calls"]) == len(scenario.truth.calls)

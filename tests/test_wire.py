@@ -24,6 +24,7 @@ from .wire_faults import (
     native,
     pieces,
     sent,
+    usage_chunk,
 )
 
 REQUEST = {"model": "some-model", "messages": [], "tools": TOOLS, "stream": True}
@@ -762,3 +763,185 @@ def test_an_envelope_that_lacks_something_is_completed_in_every_chunk() -> None:
         del one["object"]
     out, _ = run(chunks)
     assert_safe(out)
+
+
+# -- found by review: each was lost, doubled or called whole --------------------------------------------------------
+
+
+def entry(index: Any, id: str | None, name: str | None, arguments: Any, **more: Any) -> dict[str, Any]:
+    function = {k: v for k, v in (("name", name), ("arguments", arguments)) if v is not None}
+    fields = {"index": index, "id": id, "type": "function" if name else None, "function": function, **more}
+    return {"tool_calls": [{k: v for k, v in fields.items() if v is not None}]}
+
+
+def calls_of(
+    deltas: list[dict[str, Any]], finish: str = "tool_calls", **options: Any
+) -> list[tuple[str, str]]:
+    first = chunk({"role": "assistant", "content": None})
+    out, _ = run([first, *map(chunk, deltas), chunk({}, finish)], **options)
+    assert_safe([one for one in out if not _custom(one)] if any(map(_custom, out)) else out)
+    return [(call["name"], call["arguments"]) for call in gathered(out)["calls"]]
+
+
+def _custom(one: dict[str, Any]) -> bool:
+    return any("custom" in e for c in one["choices"] for e in c["delta"].get("tool_calls") or ())
+
+
+def test_calls_with_object_arguments_and_nothing_to_tell_them_apart_are_all_given_out() -> None:
+    got = calls_of([entry(0, None, "get", {"a": 1}), entry(0, None, "get", {"a": 2})])
+    assert [json.loads(arguments) for _, arguments in got] == [{"a": 1}, {"a": 2}]
+    got = calls_of(
+        [entry(0, None, "get", ""), entry(0, None, None, {"a": 1}), entry(0, None, None, {"a": 1, "b": 2})]
+    )
+    assert [json.loads(arguments) for _, arguments in got] == [{"a": 1, "b": 2}], "one that grows is one"
+
+
+def test_entries_of_one_delta_with_one_index_are_several_calls() -> None:
+    both = {"tool_calls": entry(0, None, "now", "{}")["tool_calls"] * 2}
+    assert calls_of([both]) == [("now", "{}")] * 2
+    made = normalize_completion(whole({"content": None, **both}), Exchange(REQUEST))[0]
+    assert len(made["choices"][0]["message"]["tool_calls"]) == 2
+
+
+def test_a_custom_call_passes_as_it_came() -> None:
+    start = {
+        "tool_calls": [{"index": 0, "id": "c", "type": "custom", "custom": {"name": "code", "input": ""}}]
+    }
+    more = {"tool_calls": [{"index": 0, "custom": {"input": "print(1)"}}]}
+    chunks = [
+        chunk({"role": "assistant", "content": None}),
+        chunk(start),
+        chunk(more),
+        chunk({}, "tool_calls"),
+    ]
+    assert run(chunks)[0] == chunks
+    call = {"id": "c", "type": "custom", "custom": {"name": "code", "input": "print(1)"}}
+    payload = whole({"role": "assistant", "content": None, "tool_calls": [call]}, "tool_calls")
+    assert normalize_completion(payload, Exchange(REQUEST))[0] == payload
+
+
+def test_a_name_that_comes_after_the_arguments_is_theirs() -> None:
+    assert calls_of([entry(0, "a", None, '{"a": 1}'), entry(0, None, "get", None)]) == [("get", '{"a": 1}')]
+
+
+def test_arguments_without_any_name_make_the_answer_cut() -> None:
+    out, _ = run([chunk(entry(0, "a", None, '{"a": 1}')), chunk({}, "tool_calls")])
+    assert gathered(out)["finish"] == "length"
+
+
+def test_continuous_usage_ends_in_the_usage_chunk() -> None:
+    asked = {**REQUEST, "stream_options": {"include_usage": True, "continuous_usage_stats": True}}
+    usage = {"total_tokens": 3}
+    chunks = [
+        chunk({"role": "assistant", "content": "Hello there."}, usage=usage),
+        chunk({}, "stop", usage=usage),
+    ]
+    out, _ = run([*chunks, usage_chunk()], asked)
+    assert out[-1]["choices"] == [] and out[-1]["usage"]
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_native_arguments_that_are_no_json_are_mended_or_not_called_whole(size: int) -> None:
+    def streamed(text: str) -> tuple[str, str]:
+        deltas = [entry(0, "a", "get", ""), *(entry(0, None, None, piece) for piece in pieces(text, size))]
+        out, _ = run(
+            [chunk({"role": "assistant", "content": None}), *map(chunk, deltas), chunk({}, "tool_calls")]
+        )
+        return gathered(out)["calls"][0]["arguments"], gathered(out)["finish"]
+
+    arguments, finish = streamed("{'a': 'x } y', 'b': True}")
+    assert (json.loads(arguments), finish) == ({"a": "x } y", "b": True}, "tool_calls")
+    for broken in ('{"a": "x "y}" z", "b": 1}', '{"a": 1]', '{"a": }'):
+        arguments, finish = streamed(broken)
+        assert finish == "length" and arguments == broken
+
+
+def test_null_may_be_a_placeholder_of_arguments() -> None:
+    assert calls_of([entry(0, "a", "get", "null"), entry(0, None, None, '{"a": 1}')]) == [("get", '{"a": 1}')]
+
+
+def test_text_after_a_finish_reason_is_not_finished_when_the_connection_breaks() -> None:
+    normalizer = Exchange(REQUEST).normalizer()
+    chunks = [
+        chunk({"role": "assistant", "content": "One two"}),
+        chunk({}, "stop"),
+        chunk({"content": " three."}),
+    ]
+    out = [made for one in [*chunks, chunk({"content": " Four."})] for made in normalizer.feed(one)]
+    assert gathered(out + normalizer.close(died=True))["finish"] == "length"
+
+
+@pytest.mark.parametrize("texts", [("1", "12 items left"), ("#", "## Title here"), ("No", "No, not that")])
+def test_two_chunks_of_which_one_begins_with_the_other_are_two_deltas(texts: tuple[str, str]) -> None:
+    out, _ = run([*(chunk({"content": text}) for text in texts), chunk({}, "stop")])
+    assert gathered(out)["content"] == "".join(texts)
+
+
+def test_unknown_fields_of_calls_are_kept_wherever_they_stand() -> None:
+    inner = entry(0, "a", "get", "")
+    inner["tool_calls"][0]["function"]["provider_specific_fields"] = {"thought_signature": "s"}
+    late = entry(0, None, None, '{"a": 1}', extra_content={"google": {"thought_signature": "t"}})
+    out, _ = run(
+        [chunk({"role": "assistant", "content": None}), chunk(inner), chunk(late), chunk({}, "tool_calls")]
+    )
+    entries_ = [e for one in out for e in one["choices"][0]["delta"].get("tool_calls", ())]
+    assert entries_[0]["function"]["provider_specific_fields"] == {"thought_signature": "s"}
+    assert [e["extra_content"] for e in entries_ if "extra_content" in e] == [
+        {"google": {"thought_signature": "t"}}
+    ]
+    assert gathered(out)["calls"][0]["arguments"] == '{"a": 1}'
+
+
+@pytest.mark.parametrize("index", [0.0, False])
+def test_an_index_that_only_equals_one_is_put_right(index: Any) -> None:
+    out, _ = run(
+        [
+            chunk({"role": "assistant", "content": None}),
+            chunk(entry(index, "a", "get", "")),
+            chunk({}, "stop"),
+        ]
+    )
+    assert all(
+        type(e["index"]) is int for one in out for e in one["choices"][0]["delta"].get("tool_calls", ())
+    )
+
+
+def test_a_call_repeated_whole_in_other_spelling_is_one_call() -> None:
+    got = calls_of([entry(0, "a", "get", '{"a": 1}'), entry(0, "a", "get", '{"a":1}')])
+    assert got == [("get", '{"a": 1}')]
+
+
+def test_calls_in_a_last_message_behind_deltas_of_content_are_read() -> None:
+    last = chunk({}, "tool_calls")
+    last["choices"][0] = {
+        "index": 0,
+        "message": entry(0, "a", "get", '{"a": 1}'),
+        "finish_reason": "tool_calls",
+    }
+    out, _ = run([chunk({"role": "assistant", "content": "Look."}), last])
+    assert_safe(out)
+    assert_is(out, {"content": "Look.", "calls": [{"name": "get", "arguments": '{"a": 1}'}]})
+
+
+def test_an_error_beside_content_is_an_error() -> None:
+    normalizer = Exchange(REQUEST).normalizer()
+    normalizer.feed(chunk({"role": "assistant", "content": "A b"}))
+    normalizer.feed(chunk({"content": " c"}, relay={"type": "relay.error", "error": "gone"}))
+    assert normalizer.error is not None
+
+
+def test_an_index_of_thousands_of_digits_is_none() -> None:
+    one = chunk({"content": "Hi."})
+    one["choices"][0]["index"] = "1" * 5000
+    assert gathered(run([one, chunk({}, "stop")])[0])["content"] == "Hi."
+
+
+def test_log_probabilities_of_every_finish_are_kept() -> None:
+    def with_logprobs(text: str) -> dict[str, Any]:
+        one = chunk({"content": text}, "stop")
+        one["choices"][0]["logprobs"] = {"content": [{"token": text}]}
+        return one
+
+    out, _ = run([with_logprobs("a"), with_logprobs("b")])
+    tokens = [t["token"] for one in out for t in (one["choices"][0].get("logprobs") or {}).get("content", [])]
+    assert tokens == ["a", "b"]

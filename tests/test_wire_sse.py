@@ -157,3 +157,25 @@ def test_lone_surrogates_in_other_fields_do_not_break_the_stream() -> None:
     out, _ = passed(data)
     assert json.loads(out.split(b"\n")[0].removeprefix(b"data: "))["id"] == "x"
     assert usage_chunk()["usage"] is not None
+
+
+def test_a_chunk_that_cannot_be_read_makes_the_answer_cut() -> None:
+    lines = GOOD.split(b"\n\n")
+    lines[2] = lines[2][:-5]
+    out, _ = passed(b"\n\n".join(lines))
+    assert gathered(chunks_of(out))["finish"] == "length"
+
+
+def test_one_json_object_that_calls_itself_a_stream_is_read() -> None:
+    answer = {"id": "x", "choices": [{"index": 0, "message": {"content": "Hi."}, "finish_reason": "stop"}]}
+    out, _ = passed(json.dumps(answer).encode(), 7)
+    assert gathered(chunks_of(out))["content"] == "Hi." and out.endswith(b"[DONE]\n\n")
+    out, sse = passed(b'\n{"error": {"message": "no such model"}}', 5)
+    assert sse.error is not None and "no such model" in str(sse.error)
+
+
+def test_empty_data_lines_are_bounded_and_cost_no_more_with_their_number() -> None:
+    decoder = SSEDecoder(max_event=100_000)
+    with pytest.raises(UpstreamError):
+        for _ in range(10_000):
+            decoder.feed(b"data:\n")

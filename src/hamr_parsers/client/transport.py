@@ -13,6 +13,7 @@ their own, so the classes here are made once for each; neither package is import
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import fields
 from functools import lru_cache
@@ -48,6 +49,8 @@ __all__ = [
 _WIRE = frozenset(field.name for field in fields(WireOptions))
 _TIMEOUT, _CONNECT = 600.0, 5.0  # seconds, as the OpenAI SDK: a model may have to be loaded first
 _QUOTED = 80  # characters of an answer that is none
+_WHOLE = ("application/json", "text/html", "application/xhtml+xml", "application/problem+json")
+_EVENTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*+(?:data|event|id|retry)?+:")
 #: Headers that say how the gateway framed what is framed anew here.
 _JSON, _SSE = "application/json", "text/event-stream; charset=utf-8"
 _FRAMING = frozenset(("content-length", "content-encoding", "transfer-encoding"))
@@ -145,6 +148,12 @@ class Reader:
         try:
             payload = json.loads(body)
         except ValueError:
+            if _EVENTS.match(body):  # a stream that calls itself something else
+                sse = exchange.sse()
+                made = sse.feed(body) + sse.close()
+                if Reader.streamed(exchange):
+                    return 200, made, _SSE
+                return Reader.whole(exchange, _gathered(made), _JSON)
             what = (
                 "an HTML page"
                 if "html" in kind or body.lstrip()[:1] == b"<"
@@ -157,8 +166,9 @@ class Reader:
         error = error_in(payload)
         if error is not None and not payload.get("choices"):
             return error.status or 502, _dump(error.to_openai()), _JSON
-        if not isinstance(payload, dict) or "choices" not in payload:
-            return 200, body, kind
+        if not isinstance(payload, dict) or not isinstance(payload.get("choices"), list):
+            hint = f"the gateway answered with JSON that is no chat completion: {body[:200].decode('utf-8', 'replace')}"
+            return 502, _dump(UpstreamError(hint, "not_a_gateway").to_openai()), _JSON
         if not Reader.streamed(exchange):
             try:
                 return 200, _dump(exchange.response(payload)), _JSON
@@ -250,7 +260,7 @@ def transports(http: Any) -> Any:
 
     def is_stream(response: Any, exchange: Exchange) -> bool:
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return kind == "text/event-stream" or (Reader.streamed(exchange) and kind in ("", "text/plain"))
+        return kind == "text/event-stream" or (Reader.streamed(exchange) and kind not in _WHOLE)
 
     class Transport(http.BaseTransport):  # type: ignore[misc]
         """Sends by `inner`; chat completions come back in the safe shape. See `WireOptions` for the options."""

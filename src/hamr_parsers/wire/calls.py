@@ -30,7 +30,7 @@ class Call:
     Attributes:
         source: who read it.
         parser: the family that read it; "openai" for the server's own.
-        extra: unknown fields of the server's entry, to be kept.
+        extra, inner: unknown fields of the server's entry, and of the function in it, to be kept.
         index: its place in the answer given out; None until it is given out.
         ended: no more arguments will come.
         complete: ... and they are whole.
@@ -39,8 +39,8 @@ class Call:
     """
 
     __slots__ = (
-        "arguments", "closing", "complete", "dropped", "ended", "extra", "given", "id", "index", "name", "parser",
-        "single", "source",
+        "arguments", "closing", "complete", "dropped", "ended", "extra", "given", "id", "index", "inner", "name",
+        "parser", "single", "source",
     )  # fmt: skip
 
     def __init__(self, source: Literal["text", "native"], parser: str) -> None:
@@ -49,6 +49,7 @@ class Call:
         self.id = ""
         self.name = ""
         self.extra: dict[str, Any] = {}
+        self.inner: dict[str, Any] = {}
         self.index: int | None = None
         self.arguments: list[str] = []
         self.closing = ""
@@ -69,11 +70,23 @@ class Call:
 class Calls:
     """All calls of one choice. What is to be given out is appended to `out`: entries for `delta.tool_calls`."""
 
-    __slots__ = ("_all", "_ids", "_incomplete", "_named", "_new_id", "_report", "_waiting", "given", "out")
+    __slots__ = (
+        "_all",
+        "_ids",
+        "_incomplete",
+        "_named",
+        "_new_id",
+        "_report",
+        "_waiting",
+        "given",
+        "lost",
+        "out",
+    )
 
     def __init__(self, incomplete: Incomplete, new_id: Any, report: Report) -> None:
         self.out: list[dict[str, Any]] = []
         self.given = 0  # calls given out
+        self.lost = False  # arguments came that no call can be made of
         self._all: list[Call] = []
         self._named: dict[tuple[str, str], list[Call]] = {}
         self._waiting: list[Call] = []
@@ -85,7 +98,7 @@ class Calls:
     @property
     def cut(self) -> bool:
         """Whether a call that was given out, or would have been, is not whole."""
-        return any(not call.complete for call in self._all if not (call.dropped and call.single))
+        return self.lost or any(not call.complete for call in self._all if not (call.dropped and call.single))
 
     def start(self, call: Call) -> None:
         """A call's name is known."""
@@ -95,6 +108,20 @@ class Calls:
             self._waiting.append(call)
         else:
             self._announce(call)
+
+    def place(self, parser: str) -> int:
+        """The place of a call that is passed on as it is."""
+        self.given += 1
+        self._report.calls.append((parser, "native"))
+        return self.given - 1
+
+    def add(self, call: Call, extra: dict[str, Any], inner: dict[str, Any]) -> None:
+        """Unknown fields of a call's entry, and of the function in it: they come with its start, or by themselves."""
+        if call.index is None:
+            call.extra.update(extra)
+            call.inner.update(inner)
+        else:
+            self.out.append({"index": call.index, "function": {"arguments": "", **inner}, **extra})
 
     def more(self, call: Call, text: str) -> None:
         """More of a started call's arguments."""
@@ -172,7 +199,7 @@ class Calls:
             "index": call.index,
             "id": call.id,
             "type": "function",
-            "function": {"name": call.name, "arguments": ""},
+            "function": {"name": call.name, "arguments": "", **call.inner},
         }
         entry.update(call.extra)
         self.out.append(entry)

@@ -89,7 +89,7 @@ class Choice:
         If not, `take` has what is to be given out instead. The hot path: most chunks of most answers.
         """
         parser = self._parser
-        self.deltas = True
+        self.deltas, self.finished = True, False
         if parser is None or not self.begun or not self._content.decided or self._assumed is not None:
             self._add(text, "content")
             return False
@@ -136,6 +136,16 @@ class Choice:
             return {}
         self.begun = True
         return {"role": "assistant", "content": None}
+
+    @property
+    def odd(self) -> bool:
+        """Whether something came whose type was wrong: then nothing passes as it came."""
+        return self._native.odd
+
+    @property
+    def called(self) -> bool:
+        """Whether a call came."""
+        return bool(self._native) or bool(self._text_calls) or self._calls.given > 0
 
     def take(self) -> list[dict[str, Any]]:
         """What is to be given out, and forget it."""
@@ -307,12 +317,17 @@ class Choice:
             self._role(None)
         for entry in entries:
             last = self._out[-1].get("tool_calls") if self._out else None
-            if last and "id" not in entry and "id" not in last[0] and last[0]["index"] == entry["index"]:
+            if last and _goes_on(last[0], entry):
                 last[0]["function"]["arguments"] += entry["function"]["arguments"]
             elif not self._legacy:
                 self._out.append({"tool_calls": [entry]})
-            elif entry["index"] == 0:
+            elif entry["index"] == 0 and "function" in entry:
                 self._out.append({"function_call": entry["function"]})
+
+
+def _goes_on(last: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
+    """Whether two entries of one delta are arguments of one call, and nothing else."""
+    return last["index"] == entry["index"] and last.keys() == entry.keys() == {"index", "function"}
 
 
 def whole_index(event: Event) -> int:

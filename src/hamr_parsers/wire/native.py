@@ -22,6 +22,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ..arguments.equal import same_value
 from ..arguments.json_reader import JsonReader
 from ..tools import ToolSet
 from .calls import Call, Calls
@@ -29,7 +30,7 @@ from .json_text import JsonText
 from .partials import join_surrogates
 from .report import Report
 
-__all__ = ["NativeCalls", "entries_of", "whole_arguments"]
+__all__ = ["NativeCalls", "entries_of", "index_of", "whole_arguments"]
 
 _KNOWN = frozenset(("index", "id", "type", "function", "name", "arguments"))
 _PARSER = "openai"
@@ -40,6 +41,8 @@ class _Native(Call):
     """A call under construction."""
 
     __slots__ = (
+        "broken",
+        "checked",
         "cumulative",
         "half",
         "joined",
@@ -65,6 +68,8 @@ class _Native(Call):
         self.joined = self.json  # where they stand if they are not
         self.object: Any = None  # arguments that came as an object
         self.odd: list[str] | None = None  # arguments that are no object so far
+        self.broken = False  # they are no JSON, although their brackets are closed
+        self.checked = False  # they begin as an object does
         self.half = ""  # first half of a surrogate pair
 
     @property
@@ -91,7 +96,9 @@ class _Native(Call):
 class NativeCalls:
     """The server's calls in one choice. `feed` takes the entries of one delta."""
 
-    __slots__ = ("_all", "_by_id", "_by_index", "_calls", "_cut", "_last", "_loose", "_report", "_tools")
+    __slots__ = (
+        "_all", "_by_id", "_by_index", "_calls", "_customs", "_cut", "_last", "_loose", "_report", "_tools", "odd",
+    )  # fmt: skip
 
     def __init__(self, calls: Calls, tools: ToolSet | None, report: Report) -> None:
         self._calls = calls
@@ -102,15 +109,25 @@ class NativeCalls:
         self._by_id: dict[str, _Native] = {}
         self._loose: list[_Native] = []  # may not be certain of their name or arguments: the latest
         self._last: _Native | None = None
+        self._customs: dict[int | None, int] = {}  # places of custom calls, by the server's index
         self._cut = False
+        self.odd = False  # an index was none
 
     def __bool__(self) -> bool:
         return bool(self._all)
 
     def feed(self, entries: list[Mapping[str, Any]]) -> None:
         """The `tool_calls` of one delta."""
+        named: set[int] = set()  # indexes that an entry of this delta with a name has
         for position, entry in enumerate(entries):
-            self._entry(entry, position if len(entries) > 1 else None)
+            if entry.get("type") == "custom" or isinstance(entry.get("custom"), Mapping):
+                self._custom(entry)
+                continue
+            index = index_of(entry.get("index"))
+            fresh = index is not None and index in named
+            if index is not None and _text(_function(entry).get("name")):
+                named.add(index)
+            self._entry(entry, position if len(entries) > 1 else None, fresh)
 
     def close(self, cut: bool) -> None:
         """The answer is over; `cut`: before the model had ended."""
@@ -120,13 +137,21 @@ class NativeCalls:
 
     # -- which call an entry belongs to ------------------------------------------------------------------------
 
-    def _entry(self, entry: Mapping[str, Any], position: int | None) -> None:
-        function = entry.get("function")
-        if not isinstance(function, Mapping):
-            function = entry
+    def _custom(self, entry: Mapping[str, Any]) -> None:
+        """A call of a tool that takes free text: nothing about it is ours, but for its place."""
+        key = entry.get("id") or None
+        index = index_of(entry.get("index"))
+        known = self._customs.get(index) if not key else None
+        if known is None:
+            known = self._customs[index] = self._calls.place(_PARSER)
+        self._calls.out.append({**entry, "index": known})
+
+    def _entry(self, entry: Mapping[str, Any], position: int | None, fresh: bool) -> None:
+        function = _function(entry)
         raw_index = entry.get("index")
-        index: Any = _index(raw_index)
-        if index is None or type(raw_index) is not int:
+        index: Any = index_of(raw_index)
+        if type(raw_index) is not int:
+            self.odd = True
             self._report.repairs["index"] += 1
         if index is None and position is not None:
             index = ("place", position)
@@ -134,7 +159,13 @@ class NativeCalls:
         name = _text(function.get("name"))
         arguments = function.get("arguments")
         call = self._fitting(index, id_, name)
-        if call is None or self._begins_another(call, id_, name, arguments):
+        again = (
+            call is not None and not fresh and id_ is not None and id_ == call.source_id and name == call.name
+        )
+        if call is not None and again and _same(call, arguments):
+            self._report.repairs["arguments"] += 1
+            return  # all of it once more
+        if call is None or (fresh and name) or self._begins_another(call, id_, name, arguments):
             call = self._new(index)
         elif index is not None:
             self._by_index.setdefault(index, call)
@@ -147,15 +178,22 @@ class NativeCalls:
                     call.id = id_
             elif id_ != call.source_id:
                 self._report.repairs["id"] += 1
-        for key, value in entry.items():
-            if key not in _KNOWN and value is not None and not call.started:
-                call.extra[key] = value
+        extra = {k: v for k, v in entry.items() if k not in _KNOWN and v is not None}
+        inner = (
+            {k: v for k, v in function.items() if k not in _KNOWN and v is not None}
+            if function is not entry
+            else {}
+        )
+        if extra or inner:
+            self._calls.add(call, extra, inner)
         if name:
             self._name(call, name)
         if isinstance(arguments, str):
             self._arguments(call, arguments)
         elif arguments is not None:
             self._report.repairs["arguments"] += 1
+            if call.object is not None and not _grown(call.object, arguments):
+                call = self._glued_to(call)
             call.object = arguments
             self._start(call)
 
@@ -178,15 +216,20 @@ class NativeCalls:
         if not name or self._goes_on_with_name(call, name):
             return False
         other_id = id_ is not None and call.source_id is not None and id_ != call.source_id
+        if not call.name:
+            return other_id
         text = arguments if isinstance(arguments, str) else ""
         if call.over:
             if other_id:
                 return not (name == call.name and call.cumulative and self._repeats(call, text))
+            if isinstance(arguments, Mapping):
+                grown = call.placeholder or (call.object is not None and _grown(call.object, arguments))
+                return not (name == call.name and grown)
             if text.strip() or not isinstance(arguments, (str, type(None))):
                 return not (name == call.name and (self._repeats(call, text) or call.placeholder))
             return name != call.name
         if call.begun:
-            return name != call.name and not self._repeats(call, text)
+            return name != call.name and (other_id or not self._repeats(call, text))
         if other_id:
             return not text.strip() and not isinstance(arguments, Mapping)
         tools = self._tools
@@ -279,8 +322,12 @@ class NativeCalls:
         if not text:
             return ""
         if call.odd is not None:
-            call.odd.append(text)
-            return ""
+            if text.lstrip()[:1] != "{" or "".join(call.odd).strip() != "null":
+                call.odd.append(text)
+                return ""
+            call.odd = None  # `null` was only a placeholder
+        if call.broken:
+            return self._give(call, text)
         if not call.json.begun:
             head = text.lstrip()
             if not head:
@@ -297,6 +344,14 @@ class NativeCalls:
             elif head[0] != "{":
                 call.odd = [text]
                 return ""
+        if not call.checked:
+            seen = text if text.lstrip()[:1] == "{" else call.text() + text
+            key = seen.lstrip()[1:].lstrip()[:1]
+            if key:
+                call.checked = True
+                if key not in '"}':  # no JSON: held, and mended when all of it is there
+                    call.odd = [text]
+                    return ""
         if call.pending:
             if text.startswith(call.pending[-1]):
                 if call.joined.awaits_value:
@@ -329,6 +384,9 @@ class NativeCalls:
         """Give arguments out; returns what stands behind their end, if it begins other ones."""
         if not text:
             return ""
+        if call.broken:
+            self._calls.more(call, text)
+            return ""
         end = call.json.feed(text)
         own, rest = (text, "") if end == len(text) else (text[:end], text[end:].strip())
         if own:
@@ -340,6 +398,10 @@ class NativeCalls:
             else:
                 call.arguments.append(own)
         if call.json.done and call.started and not call.ended:
+            if not _is_object(call.text()):  # brackets told wrongly: it goes on, and is not whole
+                call.broken = True
+                self._report.repairs["arguments"] += 1
+                return self._give(call, text[end:])
             self._calls.end(call, True)
         if rest:
             self._report.repairs["arguments"] += 1
@@ -356,20 +418,26 @@ class NativeCalls:
             if not call.name:
                 call.name = self._only_tool() or ""
             if not call.name:
+                self._calls.lost = self._calls.lost or call.begun
                 return
             self._start(call)
         text = None
         if call.object is not None:
             text = whole_arguments(call.object, self._tools, call.name)
         elif call.odd is not None:
-            text = whole_arguments("".join(call.odd), self._tools, call.name)
-            if text is None:  # no JSON at all: as it came, and not complete
-                self._calls.more(call, "".join(call.odd))
+            raw, given = "".join(call.odd), call.text()
+            text = whole_arguments(given + raw, self._tools, call.name)
+            if text is not None and text.startswith(given):
+                self._report.repairs["arguments"] += 1
+                text = text[len(given) :]
+            else:  # no JSON at all: as it came, and not complete
+                self._calls.more(call, raw)
+                text = None
         elif call.placeholder or (not call.begun and not self._cut):
             text = "{}"
             if not call.placeholder:
                 self._report.repairs["arguments"] += 1
-        if text is not None and not call.size:
+        if text is not None and (call.odd is not None or not call.size):
             self._calls.more(call, text)
             self._calls.end(call, True)
             return
@@ -378,7 +446,7 @@ class NativeCalls:
             reader = JsonReader(None, 200)
             reader.feed(call.text() or "{", 0, True)
             closing = reader.closing if call.size else "{}"
-        self._calls.end(call, call.json.done, closing)
+        self._calls.end(call, False, closing)
 
     def _resolve(self, call: _Native) -> None:
         """The text ended where the arguments may be cumulative or not: the reading that is whole counts."""
@@ -396,6 +464,35 @@ class NativeCalls:
     def _only_tool(self) -> str | None:
         tools = self._tools
         return next(iter(tools)) if tools is not None and len(tools) == 1 else None
+
+
+def _function(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    function = entry.get("function")
+    return function if isinstance(function, Mapping) else entry
+
+
+def _same(call: _Native, arguments: object) -> bool:
+    """Whether whole arguments are those that the call has, in whatever spelling."""
+    if not call.json.done or not isinstance(arguments, str) or not arguments.strip():
+        return False
+    try:
+        return same_value(json.loads(arguments), json.loads(call.text()))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _grown(before: object, now: object) -> bool:
+    """Whether an object holds all that an earlier one did."""
+    if not isinstance(before, Mapping) or not isinstance(now, Mapping):
+        return before == now
+    return all(key in now and same_value(now[key], value) for key, value in before.items())
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def entries_of(value: object) -> list[Mapping[str, Any]]:
@@ -459,7 +556,8 @@ def _parameter(tools: ToolSet | None, name: str) -> str:
     return "input"
 
 
-def _index(value: object) -> int | None:
+def index_of(value: object) -> int | None:
+    """An index, whatever its type; None if it is none."""
     if type(value) is int:
         return value
     if isinstance(value, float) and value.is_integer():

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar, cast, overload
 
-from .errors import UpstreamError
+from .errors import UpstreamError, error_in
 from .report import Report
 from .request import Exchange, WireOptions
 from .stream import ChatNormalizer
@@ -189,6 +189,8 @@ def normalize_response(response: T, *, request: Mapping[str, Any] | None = None,
         raise TypeError(
             f"expected a chat completion (an SDK object or a dict), not {type(response).__name__}"
         )
+    if not isinstance(value.get("choices"), list) and error_in(value) is None:
+        raise TypeError(f"expected a chat completion: there are no choices in {str(value)[:200]}")
     made, _ = normalize_completion(value, Exchange(_flat(request), WireOptions(**options)))
     if isinstance(response, dict):
         return cast(T, made)

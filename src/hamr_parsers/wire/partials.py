@@ -64,7 +64,7 @@ class Partials:
             return text
         held, self._state = self._held, _DELTAS
         last = held[-1]
-        if _says_much(last):
+        if _says_much(self._so_far):
             return last[len(self._so_far) :] + text
         return "".join(held) + text
 
@@ -90,7 +90,7 @@ class Partials:
         held = self._held
         if len(text) >= len(held[-1]) and text.startswith(held[-1]):
             held.append(text)
-            if not _says_much(text):
+            if not _says_much(held[-2]):
                 return ""
             self._state, self._so_far, self._held = _CUMULATIVE, text, []
             return text[len(so_far) :]

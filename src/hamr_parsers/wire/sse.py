@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 
 from .errors import UpstreamError
 
-__all__ = ["DONE", "SSEDecoder", "SSEEvent", "encode_event"]
+__all__ = ["DONE", "SSEDecoder", "SSEEvent", "encode_event", "read_json"]
 
 DONE = b"data: [DONE]\n\n"
 _BOM = b"\xef\xbb\xbf"
 _NONE: Any = object()
+_LINE = 64  # bytes that a held line costs beside its text
 
 
 class SSEEvent(NamedTuple):
@@ -57,11 +58,12 @@ class SSEDecoder:
         max_event: bytes that one event may have.
     """
 
-    __slots__ = ("_buffer", "_data", "_event", "_first", "_max", "_size", "_skip_lf")
+    __slots__ = ("_buffer", "_data", "_event", "_first", "_held", "_max", "_size", "_skip_lf")
 
     def __init__(self, max_event: int = 1 << 26) -> None:
         self._buffer: list[bytes] = []
-        self._size = 0
+        self._size = 0  # bytes held, of the unfinished line and of the event
+        self._held = 0  # ... of the event
         self._data: list[str] = []
         self._event: str | None = None
         self._first = True
@@ -86,7 +88,7 @@ class SSEDecoder:
             self._buffer.append(lines[0])
             lines[0] = b"".join(self._buffer)
             self._buffer = []
-            self._size = sum(map(len, self._data))
+            self._size = self._held
         events: list[SSEEvent] = []
         for line in lines:
             self._line(line, events)
@@ -124,9 +126,9 @@ class SSEDecoder:
             if self._data:
                 text = "\n".join(self._data)
                 self._data = []
-                events.append(SSEEvent(text, _json(text), self._event))
+                events.append(SSEEvent(text, read_json(text), self._event))
             self._event = None
-            self._size = 0
+            self._size = self._held = 0
             return
         if line[:1] == b":":
             events.append(SSEEvent(None, None, None, line[1:].decode("utf-8", "replace")))
@@ -149,14 +151,15 @@ class SSEDecoder:
                 text = value.decode("utf-8")
             except UnicodeDecodeError:
                 text = value.decode("utf-8", "replace")
-            loaded = _json(text, _NONE)
+            loaded = read_json(text, _NONE)
             if loaded is not _NONE and isinstance(loaded, dict):
                 self._flush(events)
                 events.append(SSEEvent(text, loaded, self._event))
                 return
         else:
             text = value.decode("utf-8", "replace")
-        self._size += len(value)
+        self._held += len(value) + _LINE
+        self._size = self._held
         if self._size > self._max:
             raise UpstreamError(f"one event of the stream is larger than {self._max} bytes")
         self._data.append(text)
@@ -165,7 +168,8 @@ class SSEDecoder:
         if self._data:
             text = "\n".join(self._data)
             self._data = []
-            events.append(SSEEvent(text, _json(text), self._event))
+            self._held = 0
+            events.append(SSEEvent(text, read_json(text), self._event))
 
 
 def encode_event(value: Any, event: str | None = None) -> bytes:
@@ -179,7 +183,8 @@ def encode_event(value: Any, event: str | None = None) -> bytes:
     return b"%sdata: %s\n\n" % (name, data)
 
 
-def _json(text: str, otherwise: Any = None) -> Any:
+def read_json(text: str, otherwise: Any = None) -> Any:
+    """A JSON text's value; `otherwise` if it is none."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -10,10 +10,12 @@ from __future__ import annotations
 from .errors import UpstreamError
 from .report import Report
 from .request import Exchange
-from .sse import DONE, SSEDecoder, SSEEvent, encode_event
+from .sse import DONE, SSEDecoder, SSEEvent, encode_event, read_json
 from .stream import ChatNormalizer
 
 __all__ = ["SSENormalizer"]
+
+_MAX_BARE = 1 << 26
 
 
 class SSENormalizer:
@@ -24,13 +26,16 @@ class SSENormalizer:
         closed: the answer is over; what still comes is not passed on.
     """
 
-    __slots__ = ("_chunks", "_decoder", "closed", "error")
+    __slots__ = ("_bare", "_chunks", "_decoder", "_first", "_size", "closed", "error")
 
     def __init__(self, exchange: Exchange | None = None) -> None:
         self._decoder = SSEDecoder()
         self._chunks = ChatNormalizer(exchange)
         self.error: UpstreamError | None = None
         self.closed = False
+        self._first = True  # nothing came yet
+        self._bare: list[bytes] | None = None  # a body that is one JSON object
+        self._size = 0
 
     @property
     def report(self) -> Report:
@@ -41,6 +46,13 @@ class SSENormalizer:
         """Read what came; return what is to be passed on."""
         if self.closed:
             return b""
+        if self._bare is not None:
+            return self._take_bare(data)
+        if self._first and data.strip():
+            self._first = False
+            if data.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{":
+                self._bare = []
+                return self._take_bare(data)
         out: list[bytes] = []
         try:
             events = self._decoder.feed(data)
@@ -60,6 +72,10 @@ class SSENormalizer:
         if self.closed:
             return b""
         out: list[bytes] = []
+        if self._bare is not None:
+            text = b"".join(self._bare).decode("utf-8-sig", "replace")
+            if self._event(SSEEvent(text, read_json(text)), out):
+                return b"".join(out)
         for event in self._decoder.close():
             if self._event(event, out):
                 return b"".join(out)
@@ -67,6 +83,15 @@ class SSENormalizer:
             return b"".join(out) + self._fail(UpstreamError(error, "connection_error"))
         self._finish(out)
         return b"".join(out)
+
+    def _take_bare(self, data: bytes) -> bytes:
+        """A whole answer, or an error, that only calls itself a stream of events."""
+        assert self._bare is not None
+        self._bare.append(data)
+        self._size += len(data)
+        if self._size > _MAX_BARE:
+            return self._fail(UpstreamError(f"the answer is larger than {_MAX_BARE} bytes"))
+        return b""
 
     def abort(self) -> bytes:
         """The connection broke, and whoever reads this will be told in another way: the rest, marked as cut."""
@@ -89,6 +114,8 @@ class SSENormalizer:
                 out.append(self._fail(UpstreamError(event.data or "")))
                 return True
             self._chunks.report.repairs["no_json"] += 1
+            if event.data and event.data.lstrip()[:1] == "{":
+                self._chunks.spoil()
             return False
         made = self._chunks.feed(chunk, event.event)
         for one in made:

@@ -20,6 +20,7 @@ from typing import Any
 
 from .choice import Choice, unknown_fields
 from .errors import UpstreamError, error_in
+from .native import index_of
 from .report import Report
 from .request import Exchange
 
@@ -40,8 +41,8 @@ class ChatNormalizer:
     """
 
     __slots__ = (
-        "_base", "_choices", "_closed", "_exchange", "_finishes", "_id", "_logprobs", "_usage", "_usage_chunk",
-        "error", "report",
+        "_base", "_choices", "_closed", "_exchange", "_finishes", "_id", "_logprobs", "_spoilt", "_usage",
+        "_usage_chunk", "error", "report",
     )  # fmt: skip
 
     def __init__(self, exchange: Exchange | None = None) -> None:
@@ -56,6 +57,7 @@ class ChatNormalizer:
         self._usage: Any = None
         self._usage_chunk: dict[str, Any] | None = None
         self._closed = False
+        self._spoilt = False
 
     def feed(self, chunk: Mapping[str, Any], named: str | None = None) -> list[dict[str, Any]]:
         """Read a chunk; return what is to be given out for it.
@@ -74,7 +76,9 @@ class ChatNormalizer:
         choices = chunk.get("choices")
         if type(choices) is not list or len(choices) != 1 or chunk.get("id") != self._id:
             return None
-        if chunk.get("object") != _OBJECT or "created" not in chunk or "error" in chunk:
+        if chunk.get("object") != _OBJECT or "created" not in chunk:
+            return None
+        if "error" in chunk or "relay" in chunk or "type" in chunk:
             return None
         one = choices[0]
         if type(one) is not dict or one.get("finish_reason") is not None or chunk.get("usage") is not None:
@@ -88,6 +92,10 @@ class ChatNormalizer:
         if choice.quick(text) and index not in self._logprobs:
             return [chunk]  # type: ignore[list-item]
         return self._wrap(chunk, one, index, choice, {})
+
+    def spoil(self) -> None:
+        """A part of the stream could not be read: the answer is not whole."""
+        self._spoilt = True
 
     def close(self, died: bool = False) -> list[dict[str, Any]]:
         """The stream is over; return the rest. Calling it again does nothing.
@@ -145,6 +153,7 @@ class ChatNormalizer:
         """A chunk that says nothing of the answer: usage, a loading frame, a filter's verdict; None: it is none."""
         usage = chunk.get("usage")
         if usage is not None and self._finishes and not any(one.get("finish_reason") for one in choices):
+            self._usage = usage
             if choices or not isinstance(chunk.get("choices"), (list, tuple)):
                 self.report.repairs["usage"] += 1
             self._usage_chunk = dict(chunk)
@@ -164,7 +173,8 @@ class ChatNormalizer:
         index = one.get("index")
         if type(index) is not int:
             self.report.repairs["choice_index"] += 1
-            index = int(index) if isinstance(index, str) and index.isdecimal() else position
+            index = index_of(index)
+            index = position if index is None else index
         choice = self._choices.get(index)
         if choice is None:
             choice = self._choices[index] = Choice(self._exchange, self.report)
@@ -177,6 +187,13 @@ class ChatNormalizer:
         finish = one.get("finish_reason")
         if isinstance(finish, str) and finish:
             choice.finish, choice.finished = finish, True
+            earlier = self._finishes.get(index)
+            if earlier is not None:
+                one = {**earlier[1], **one}
+                if isinstance(earlier[1].get("logprobs"), Mapping):
+                    fields = dict(one)
+                    _join_logprobs(fields, earlier[1]["logprobs"])
+                    one = fields
             self._finishes[index] = (dict(chunk), dict(one))
             if says:
                 self.report.repairs["finish_on_delta"] += 1
@@ -197,7 +214,10 @@ class ChatNormalizer:
         self.report.repairs["delta"] += 1
         message = one.get("message")
         if isinstance(message, Mapping):
-            return {} if choice.deltas else message  # behind deltas it is all of them again
+            if not choice.deltas:
+                return message
+            # behind deltas it is all of them again, but for calls that did not come in any
+            return {} if choice.called else {"tool_calls": message.get("tool_calls")}
         text = one.get("text")
         return {"content": text} if isinstance(text, str) else {}
 
@@ -242,7 +262,8 @@ class ChatNormalizer:
                 fields = {k: v for k, v in fields.items() if v is None}
             made = {"index": index, "delta": delta, **fields, "finish_reason": None}
             out.append(self._with(chunk, [made], first=not number))
-        if len(out) == 1 and self._same(out[0], chunk):
+        plain = type(one.get("index")) is int and not choice.odd
+        if plain and len(out) == 1 and self._same(out[0], chunk):
             return [chunk]  # type: ignore[list-item]
         return out
 
@@ -289,7 +310,8 @@ class ChatNormalizer:
         apart = usage_chunk is not None or self._exchange.wants_usage
         for index, choice in self._choices.items():
             chunk, one = self._finishes.get(index, ({}, {}))
-            reason = choice.close(None if died and not choice.finished else choice.finish)
+            whole = not self._spoilt and (choice.finished or not died)
+            reason = choice.close(choice.finish if whole else None)
             out += self._wrap(self._base, {}, index, choice, {})
             delta = one.get("delta")
             extra = unknown_fields(delta) if isinstance(delta, Mapping) else {}

@@ -58,7 +58,8 @@ def _choice(
     if not isinstance(message, Mapping):
         message = one.get("delta") if isinstance(one.get("delta"), Mapping) else {"content": one.get("text")}
     assert isinstance(message, Mapping)
-    calls = [_mended(entry, exchange) for entry in entries_of(message.get("tool_calls"))]
+    entries = entries_of(message.get("tool_calls"))
+    calls = [{**_mended(entry, exchange), "index": place} for place, entry in enumerate(entries)]
     choice = Choice(exchange, report)
     choice.feed({**message, "tool_calls": calls}, model)
     finish = choice.close(_finish(one))
@@ -100,12 +101,29 @@ class _Parts:
         if delta.get(self._field):
             self._thoughts.append(delta[self._field])
         for entry in delta.get("tool_calls") or ():
+            if "function" not in entry:  # a custom call, passed on as it is
+                self._custom(entry)
+                continue
             if entry["index"] == len(self._calls):
                 self._calls.append({k: v for k, v in entry.items() if k != "index"})
                 self._arguments.append([])
+            else:
+                self._calls[entry["index"]].update(
+                    {k: v for k, v in entry.items() if k not in ("index", "function")}
+                )
             self._arguments[entry["index"]].append(entry["function"]["arguments"])
         if delta.get("function_call"):
             self._function.append(delta["function_call"])
+
+    def _custom(self, entry: Mapping[str, Any]) -> None:
+        if entry["index"] == len(self._calls):
+            self._calls.append({k: v for k, v in entry.items() if k != "index"})
+            self._arguments.append([])
+            return
+        custom, more = self._calls[entry["index"]].get("custom"), entry.get("custom")
+        if isinstance(custom, Mapping) and isinstance(more, Mapping):
+            text = f"{custom.get('input') or ''}{more.get('input') or ''}"
+            self._calls[entry["index"]]["custom"] = {**custom, **more, "input": text}
 
     def message(self, fields: tuple[str, ...]) -> dict[str, Any]:
         made: dict[str, Any] = {"role": "assistant", "content": "".join(self._content) or None}
@@ -114,6 +132,8 @@ class _Parts:
         if self._calls:
             made["tool_calls"] = [
                 {**call, "function": {**call["function"], "arguments": "".join(arguments)}}
+                if "function" in call
+                else call
                 for call, arguments in zip(self._calls, self._arguments, strict=True)
             ]
         if self._function:
