@@ -518,6 +518,18 @@ def test_a_connection_is_used_again() -> None:
             assert got.startswith(b"HTTP/1.1 200 OK\r\n")
 
 
+def test_head_has_no_body_and_the_connection_goes_on() -> None:
+    with serving() as gateway, socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as sock:
+        for path in (b"/health", b"/v1/models", b"/v1/nothing", b"/v1/chat/completions"):
+            sock.sendall(b"HEAD %b HTTP/1.1\r\n\r\nGET /health HTTP/1.1\r\n\r\n" % path)
+            got = b""
+            while b'{"status":"ok"}' not in got:
+                got += sock.recv(4096)
+            head, _, after = got.partition(b"\r\n\r\n")
+            assert int(head.lower().partition(b"content-length: ")[2].split()[0]) > 0
+            assert after.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
 # --- kinds ----------------------------------------------------------------------------------------------------
 
 

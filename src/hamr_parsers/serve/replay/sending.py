@@ -103,6 +103,10 @@ async def deliver(to: Connection, answer: Answer, delivery: Delivery, way: Way, 
     stop = delivery.stop(len(pieces)) if breaks else len(pieces)
     received.pieces = len(pieces)
     writer.write(http1.head(answer.status, headers))
+    if received.method == "HEAD":  # a body would be taken for the next answer
+        received.ended = "whole"
+        await writer.drain()
+        return keep
     if delivery.silence:
         await writer.drain()
         await pause(to, delivery.silence)
