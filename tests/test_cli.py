@@ -620,6 +620,29 @@ class TestProgram:
             assert process.stderr.read() == b""
             assert process.wait() == 0
 
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+    @pytest.mark.parametrize("unbuffered", ["", "1"])
+    @pytest.mark.parametrize("command", [("config",), ("demo",), ("parse", "a.txt", "--format", "json")])
+    def test_a_full_disk_is_one_line_and_exit_code_2(
+        self, tmp_path: Path, command: tuple[str, ...], unbuffered: str
+    ) -> None:
+        (tmp_path / "a.txt").write_text(TEXT, encoding="utf-8")
+        env = {**os.environ, "PYTHONUNBUFFERED": unbuffered, "PYTHONPATH": str(ROOT / "src")}
+        with open("/dev/full", "wb") as full:
+            args = [sys.executable, "-m", "hamr_parsers", *command]
+            ran = subprocess.run(args, stdout=full, stderr=subprocess.PIPE, cwd=tmp_path, env=env)
+        assert ran.returncode == 2
+        assert re.fullmatch(rb"hamr-parse: the output cannot be written: [^\n]+\n", ran.stderr), ran.stderr
+
+    @pytest.mark.skipif(os.name == "nt", reason="needs a shell that closes streams")
+    @pytest.mark.parametrize("closed", [">&-", "<&-"])
+    def test_a_closed_stream_is_no_error_of_ours(self, tmp_path: Path, closed: str) -> None:
+        (tmp_path / "a.txt").write_text(TEXT, encoding="utf-8")
+        env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+        args = ["sh", "-c", f'exec "$0" -m hamr_parsers parse a.txt --parser hermes {closed}', sys.executable]
+        ran = subprocess.run(args, capture_output=True, cwd=tmp_path, env=env)
+        assert (ran.returncode, ran.stderr) == (0, b"")
+
     def test_output_is_utf8_whatever_the_locale_says(self, tmp_path: Path) -> None:
         path = tmp_path / "a.txt"
         path.write_text("Zürich 🌧", encoding="utf-8")

@@ -6,6 +6,7 @@ an escape sequence in a transcript is seen and not obeyed.
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import re
@@ -37,11 +38,17 @@ __all__ = [
 P = ParamSpec("P")
 _CONTROL = re.compile("\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _PIPE_WIDTH = 1_000_000  # nothing is folded or cut for a pipe or a file
+#: What writing fails with, a closed pipe apart: a full disk or quota, a file too large, a broken disk, a closed file.
+_UNWRITABLE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG, errno.EIO, errno.EBADF}
 _NUMBERS = {"#", "records", "hold", "failed"}
 
 
 def setup_streams() -> None:
-    """UTF-8 on every platform and console; what cannot be encoded (lone surrogates) is written escaped."""
+    """UTF-8 on every platform and console; what cannot be encoded (lone surrogates) is written escaped. A stream that
+    the caller closed (`>&-`) is None in Python: what would go there goes nowhere."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  # to the end of the process
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -50,25 +57,37 @@ def setup_streams() -> None:
 
 def command(function: Callable[P, int | None]) -> Callable[P, None]:
     """Make a function that returns an exit code (None is 0) into a command body: the caller's own mistakes
-    become one line on standard error and the error's `exit_code` (2 if it has none), and a reader that went away
-    ends it in silence."""
+    become one line on standard error and the error's `exit_code` (2 if it has none), a reader that went away
+    ends it in silence, and output that cannot be written (a full disk) is one line and 2."""
 
     @functools.wraps(function)
     def body(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             code = function(*args, **kwargs) or 0
-            sys.stdout.flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()
         except BrokenPipeError:
-            # The interpreter flushes once more at its end; give it somewhere harmless to flush to.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _write_nowhere()
             code = 0
         except HamrParsersError as error:
             complain(str(error))
             code = getattr(error, "exit_code", 2)
+        except OSError as error:
+            # Errors with a file's name are another file's, which commands tell themselves.
+            if error.filename is not None or error.errno not in _UNWRITABLE:
+                raise
+            _write_nowhere()
+            complain(f"the output cannot be written: {error.strerror}")
+            code = 2
         if code:
             raise typer.Exit(code)
 
     return body
+
+
+def _write_nowhere() -> None:
+    """The interpreter flushes standard output once more at its end; give it somewhere harmless to flush to."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
