@@ -726,6 +726,52 @@ class TestWaiting:
         assert kinds == [["warning"], []]
 
 
+class TestNoticesAndThreads:
+    def test_each_thread_hears_of_its_own_call(self) -> None:
+        heard: list[tuple[str, str]] = []
+        served: set[str] = set()
+
+        def serve(exchange: Exchange) -> None:
+            name = exchange.body["messages"][0]["content"]
+            if name in served:
+                return answering(exchange)
+            served.add(name)
+            return exchange.error(503, name, retry_after="0")
+
+        def ask(client: ChatClient, name: str) -> None:
+            if name.startswith("stream"):
+                list(client.stream(name))
+            else:
+                client.chat(name)
+
+        def tell(notice: Notice) -> None:
+            heard.append((threading.current_thread().name, notice.message))
+
+        with Scripted(serve) as gateway, ChatClient(gateway.base_url, model="m", on_notice=tell) as client:
+            threads = [
+                threading.Thread(target=ask, args=(client, name), name=name)
+                for at in range(6)
+                for name in (f"chat-{at}.", f"stream-{at}.")
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert sorted(name for name, _ in heard) == sorted(thread.name for thread in threads)
+        assert all(name.rstrip(".") in message for name, message in heard)
+
+    def test_an_error_of_the_listener_ends_the_call(self) -> None:
+        def refuse(notice: Notice) -> None:
+            raise ZeroDivisionError
+
+        with (
+            Scripted(lambda e: e.error(503, "busy", retry_after="0")) as gateway,
+            ChatClient(gateway.base_url, model="m", on_notice=refuse) as client,
+            pytest.raises(ZeroDivisionError),
+        ):
+            client.chat("hi")
+
+
 # --- streams that are not read to their end -----------------------------------------------------------------
 
 
@@ -809,6 +855,36 @@ class TestEnding:
                 client.chat("hi")
             with pytest.raises(ClientError, match="was closed"):
                 list(client.stream("hi"))
+
+    def test_a_stream_holds_its_client(self) -> None:
+        with Scripted(answering) as gateway:
+            events = list(ChatClient(gateway.base_url, model="m").stream("hi"))
+        assert "".join(e.text for e in events if isinstance(e, hp.ContentDelta)) == "hi"
+
+    @pytest.mark.parametrize("way", ["chat", "stream", "models"])
+    def test_closing_from_another_thread_is_told_to_who_waits(self, way: str) -> None:
+        asked = threading.Event()
+
+        def silent(exchange: Exchange) -> None:
+            asked.set()
+            exchange.server.stop.wait(20)
+
+        with Scripted(silent) as gateway:
+            client = ChatClient(gateway.base_url, model="m")
+
+            def close() -> None:
+                asked.wait(10)
+                client.close()
+
+            closer = threading.Thread(target=close)
+            closer.start()
+            with pytest.raises(ClientError, match="this client was closed"):
+                if way == "stream":
+                    list(client.stream("hi"))
+                else:
+                    client.models() if way == "models" else client.chat("hi")
+            gateway.stop.set()
+            closer.join()
 
     def test_connections_are_kept(self) -> None:
         with Scripted(answering) as gateway, ChatClient(gateway.base_url, model="m") as client:

@@ -14,7 +14,9 @@ import os
 import queue
 import threading
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -31,26 +33,50 @@ __all__ = ["AsyncChatClient", "ChatClient", "ChatStream"]
 T = TypeVar("T")
 
 
-class _Loop:
-    """An event loop in a daemon thread, started when it is first needed, and anew in a forked process."""
+_CLOSED = "this client was closed; make a new one"
+_END = 5.0  # seconds that work which was cancelled gets to end
 
-    def __init__(self) -> None:
+
+class _Loop:
+    """An event loop in a daemon thread, started when it is first needed, and anew in a forked process.
+
+    Args:
+        end: awaited in the loop when it ends.
+    """
+
+    def __init__(self, end: Callable[[], Awaitable[None]]) -> None:
+        self._at_end = end
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._pid = 0
         self._stopped = False
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of a coroutine; interrupted, it is cancelled."""
-        future = self.start(work)
+        return self.result(self.start(work))
+
+    def result(self, future: concurrent.futures.Future[T]) -> T:
+        """The result of what was started; interrupted, it is cancelled.
+
+        Raises:
+            ClientError: the client was closed meanwhile.
+        """
         try:
             with without_frames():
                 return future.result()
+        except concurrent.futures.CancelledError:  # by `stop`: nobody else holds the future
+            raise ClientError(_CLOSED) from None
         except BaseException:
-            if not future.done():
-                future.cancel()
-                concurrent.futures.wait([future], timeout=5)
+            self.cancel(future)
             raise
+
+    @staticmethod
+    def cancel(future: concurrent.futures.Future[Any]) -> None:
+        """End what was started, and wait for its end."""
+        if not future.done():
+            future.cancel()
+            concurrent.futures.wait([future], timeout=_END)
 
     def start(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
         """Hand a coroutine to the loop.
@@ -59,7 +85,8 @@ class _Loop:
             ClientError: the client was closed.
         """
         try:
-            return asyncio.run_coroutine_threadsafe(work, self._running())
+            with self._lock:  # what was handed over before `stop` is cancelled by it, nothing comes after it
+                return asyncio.run_coroutine_threadsafe(work, self._running())
         except BaseException:
             work.close()
             raise
@@ -70,34 +97,48 @@ class _Loop:
         return self._loop is not None and self._pid == os.getpid()
 
     def _running(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._stopped:
-                raise ClientError("this client was closed; make a new one")
-            if self._loop is None or self._pid != os.getpid():
-                self._loop, self._pid = asyncio.new_event_loop(), os.getpid()
-                threading.Thread(
-                    target=_serve, args=(self._loop,), name="hamr-parsers client", daemon=True
-                ).start()
-            return self._loop
+        if self._stopped:
+            raise ClientError(_CLOSED)
+        if self._loop is None or self._pid != os.getpid():
+            self._loop, self._pid = asyncio.new_event_loop(), os.getpid()
+            self._thread = threading.Thread(
+                target=_serve, args=(self._loop, self._at_end), name="hamr-parsers client", daemon=True
+            )
+            self._thread.start()
+        return self._loop
 
     def stop(self) -> None:
-        """End the thread."""
+        """Cancel all work and end the thread."""
         with self._lock:
             loop, self._loop = self._loop, None
             self._stopped = True
         if loop is not None and self._pid == os.getpid() and not loop.is_closed():
             loop.call_soon_threadsafe(loop.stop)
 
+    def join(self) -> None:
+        """Wait for the thread's end."""
+        thread = self._thread
+        if thread is not None and self._pid == os.getpid() and thread is not threading.current_thread():
+            thread.join(2 * _END)
 
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
+
+def _serve(loop: asyncio.AbstractEventLoop, end: Callable[[], Awaitable[None]]) -> None:
     try:
         loop.run_forever()
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
+        with suppress(TimeoutError):
+            loop.run_until_complete(_wind_up(end))
         loop.run_until_complete(loop.shutdown_asyncgens())
     finally:
         loop.close()
+
+
+async def _wind_up(end: Callable[[], Awaitable[None]]) -> None:
+    async with asyncio.timeout(_END):
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        await end()
 
 
 class ChatClient:
@@ -115,7 +156,7 @@ class ChatClient:
     ) -> None:
         self._notices = _Notices(on_notice)
         self._client = AsyncChatClient(base_url, on_notice=self._notices.put, **options)
-        self._loop = _Loop()
+        self._loop = _Loop(self._client.aclose)
         self._end = weakref.finalize(self, self._loop.stop)
 
     def __repr__(self) -> str:
@@ -138,11 +179,9 @@ class ChatClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connections and end the thread."""
-        if self._end.alive:
-            if self._loop.started:
-                self._loop.run(self._client.aclose())
-            self._end()
+        """Close the connections and end the thread. What waits for an answer in another thread gets an error."""
+        self._end()
+        self._loop.join()
 
     def models(self) -> list[GatewayModel]:
         """The gateway's models, asked anew; see `AsyncChatClient.models`."""
@@ -172,7 +211,7 @@ class ChatClient:
     ) -> ChatStream:
         """One answer, as it comes: a context manager, and an iterator of events and notices."""
         made = self._client.stream(messages, tools=tools, model=model, thinking=thinking, **fields)
-        return ChatStream(self._loop, made, self._notices)
+        return ChatStream(self, made)
 
     def prewarm(
         self,
@@ -191,13 +230,13 @@ class ChatClient:
 class ChatStream:
     """An answer as it comes. Use it as `with client.stream(...) as stream:` and iterate.
 
-    `cancel()` may be called from another thread.
+    `cancel()` may be called from another thread. One that is no longer held by anything is cancelled.
     """
 
-    def __init__(self, loop: _Loop, stream: AsyncChatStream, notices: _Notices) -> None:
-        self._loop = loop
+    def __init__(self, client: ChatClient, stream: AsyncChatStream) -> None:
+        self._client = client  # held: a client that is collected ends its thread
+        self._loop = client._loop
         self._stream = stream
-        self._notices = notices
 
     def __enter__(self) -> Self:
         return self
@@ -211,8 +250,9 @@ class ChatStream:
         return self
 
     def __next__(self) -> StreamEvent:
-        event = self._loop.run(_next(self._stream))
-        self._notices.flush()
+        if self._stream._over:
+            raise StopIteration
+        event = self._client._notices.during(self._loop, _next(self._stream))
         if event is None:
             raise StopIteration
         return event
@@ -220,7 +260,8 @@ class ChatStream:
     def close(self) -> None:
         """End the answer: what still comes is not read. Does nothing once it is over."""
         if self._loop.started:  # else nothing was asked yet, or the client is closed
-            self._loop.run(self._stream.aclose())
+            with suppress(ClientError):  # it was closed just now
+                self._loop.run(self._stream.aclose())
         self._stream._over = True
 
     cancel = close
@@ -263,46 +304,42 @@ async def _next(stream: AsyncChatStream) -> StreamEvent | None:
         return None
 
 
+#: Where the notices of a call go. Work that is handed to a loop runs in the context of the one who hands it over.
+_heard: ContextVar[queue.SimpleQueue[Notice | None] | None] = ContextVar("heard", default=None)
+
+
 class _Notices:
-    """Takes notices in the loop's thread and tells them in the caller's."""
+    """Takes notices in the loop's thread and tells each in the thread of the call that it is about."""
 
     def __init__(self, tell: Callable[[Notice], object] | None) -> None:
         self._tell = tell
-        self._queue: queue.SimpleQueue[Notice | None] = queue.SimpleQueue()
 
     def put(self, notice: Notice) -> None:
-        if self._tell is not None:
-            self._queue.put(notice)
-
-    def flush(self) -> None:
-        """Tell what is there."""
-        while self._tell is not None:
-            try:
-                notice = self._queue.get_nowait()
-            except queue.Empty:
-                return
-            if notice is not None:
-                self._tell(notice)
+        heard = _heard.get()
+        if heard is not None:
+            heard.put(notice)
 
     def during(self, loop: _Loop, work: Coroutine[Any, Any, T]) -> T:
         """The result of a coroutine; notices are told while it is waited for."""
         if self._tell is None:
             return loop.run(work)
-        future = loop.start(work)
-        future.add_done_callback(lambda _: self._queue.put(None))
+        heard: queue.SimpleQueue[Notice | None] = queue.SimpleQueue()
+        token = _heard.set(heard)
         try:
-            while not future.done():
+            future = loop.start(work)
+        finally:
+            _heard.reset(token)
+        future.add_done_callback(lambda _: heard.put(None))
+        try:
+            while True:
                 try:
-                    notice = self._queue.get(
-                        timeout=1.0
-                    )  # a wait without end cannot be interrupted everywhere
+                    notice = heard.get(timeout=1.0)  # a wait without end cannot be interrupted everywhere
                 except queue.Empty:
                     continue
-                if notice is not None:
-                    self._tell(notice)
-            self.flush()
-            with without_frames():
-                return future.result()
-        finally:
-            if not future.done():
-                future.cancel()
+                if notice is None:  # the last item: all notices were put before the end
+                    break
+                self._tell(notice)
+        except BaseException:
+            loop.cancel(future)
+            raise
+        return loop.result(future)
