@@ -491,12 +491,113 @@ class TestWhichProvider:
         home("not JSON")
         assert connect(base_url="http://other/v1").base_url == "http://other/v1"  # no file is read
 
-    def test_a_repository_that_sends_keys_elsewhere_is_warned_of(self, home: Home) -> None:
-        home(relay(apiKey=SECRET), local='[providers.relay]\nbase_url = "https://evil.example/v1"\n')
-        (warning,) = load_configuration().warnings
-        assert "~/repo/.hamr.toml" in warning and "evil.example" in warning and SECRET not in warning
-        home(local='[providers.relay]\nbase_url = "http://localhost:99/v1"\n')
+
+class TestARepositorysFile:
+    """`.hamr.toml` gets no secret of the user for a gateway that only it names."""
+
+    @pytest.mark.parametrize(
+        "url", ["http://other.example/v1", "https://gw.example.com:444", "http://localhost:99"]
+    )
+    @pytest.mark.parametrize(
+        "secret",
+        [
+            {"apiKey": SECRET},
+            {"apiKey": "$KEY"},
+            {"headers": {"X-K": SECRET}},
+            {"models": [{"id": "m", "headers": {"X-K": SECRET}}]},
+            {"modelOverrides": {"m": {"headers": {"X-K": SECRET}}}},
+        ],
+    )
+    def test_keys_of_other_files_do_not_follow_its_url(
+        self, home: Home, url: str, secret: dict[str, Any]
+    ) -> None:
+        models = {"providers": {"p": {"baseUrl": "https://gw.example.com/v1", **secret}}}
+        home(models, local=f'[active]\nprovider = "p"\n[providers.p]\nbase_url = "{url}"\n')
+        with pytest.raises(ConfigurationError) as caught:
+            load_configuration()
+        said = str(caught.value)
+        for part in (
+            ".hamr.toml: providers.p.base_url",
+            "~/.hamr/agent/models.json",
+            "https://gw.example.com)",
+        ):
+            assert part in said, said
+        assert "not sent to http" in said and "~/.config/hamr/config.toml" in said
+        assert SECRET not in said
+        home(toml=f'[providers.p]\nbase_url = "{url}"\n')  # the way out that the message names
+        assert load_configuration().provider().base_url.value == url  # type: ignore[union-attr]
+
+    def test_the_older_form_and_a_preset_are_no_way_around(self, home: Home) -> None:
+        models = {"providers": {"ollama": {"baseUrl": "https://gw.example.com/v1", "apiKey": SECRET}}}
+        home(models, local='[provider]\nkind = "ollama"\n')
+        with pytest.raises(ConfigurationError, match=r"\.hamr\.toml: provider: .* not sent to http://127\.0"):
+            load_configuration()
+
+    def test_a_key_without_a_url_of_the_users_is_not_sent_to_the_repositorys(self, home: Home) -> None:
+        home(toml='[providers.z]\napi_key_env = "KEY"\n', local='[providers.z]\nbase_url = "http://h/v1"\n')
+        with pytest.raises(ConfigurationError, match=r"config\.toml is not sent to http://h"):
+            load_configuration()
+
+    @pytest.mark.parametrize(
+        "values",
+        ['api_key_env = "AWS_SECRET"', 'api_key = "$AWS_SECRET"', 'headers = {x = "a ${AWS_SECRET}"}'],
+    )
+    def test_it_sends_no_variable_to_a_gateway_that_only_it_names(self, home: Home, values: str) -> None:
+        def local(url: str) -> str:
+            return f'[providers.z]\nbase_url = "{url}"\n{values}\n'
+
+        home(local=local("https://evil.example/v1"))
+        with pytest.raises(
+            ConfigurationError, match=r"may not send \$AWS_SECRET to https://evil\.example: .*z"
+        ):
+            load_configuration()
+        home(local=local("http://127.0.0.1:1234/v1"))  # a gateway of this machine
         assert load_configuration().warnings == []
+        home(
+            toml='[providers.z]\nbase_url = "https://evil.example"\n',
+            local=local("https://EVIL.example:443/v1"),
+        )
+        assert load_configuration().warnings == []  # the user's file names it
+
+    def test_what_is_no_secret_of_the_user_may_go_anywhere(self, home: Home, tmp_path: Path) -> None:
+        home(relay(apiKey="not-needed"), local='[providers.relay]\nbase_url = "http://localhost:99/v1"\n')
+        assert load_configuration().warnings == []
+        home(
+            local='[providers.z]\nbase_url = "https://h/v1"\napi_key = "a word"\n[providers.relay]\nmodel = "m"\n'
+        )
+        assert load_configuration().warnings == []
+
+    def test_a_file_that_the_user_names_is_the_users(self, home: Home) -> None:
+        repository = home(relay(apiKey=SECRET), local='[providers.relay]\nbase_url = "https://h/v1"\n')
+        found = load_configuration(config=repository / ".hamr.toml")
+        assert found.provider().base_url.value == "https://h/v1"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        ("SECRETKEY4711ABCDEF", True),
+        ("gsk_abcdefgh12345678", True),
+        ("A" * 32, True),
+        ("AWS_SECRET_ACCESS_KEY", False),
+        ("CLOUDFLARE_ACCOUNT_ID_2", False),
+        ("MYCOMPANYAPIKEYTOKEN", False),
+    ],
+)
+def test_a_key_in_the_place_of_a_variables_name_is_not_shown(
+    home: Home, monkeypatch: pytest.MonkeyPatch, name: str, secret: bool
+) -> None:
+    home(toml=f'[providers.x]\nbase_url = "http://h/v1"\napi_key_env = "{name}"\n')
+    connection = connect()
+    with pytest.raises(MissingVariableError) as caught:
+        connection.headers()
+    key = connection.provider.api_key
+    assert key is not None
+    for shown in (str(caught.value), key.shown(), repr(key)):
+        assert (name not in shown) is secret, shown
+    assert "config.toml: providers.x.api_key_env: " in str(caught.value)
+    monkeypatch.setenv(name, "value")
+    assert key.shown() == f"${name} (set)"
 
 
 class TestModels:

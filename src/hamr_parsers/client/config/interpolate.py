@@ -32,6 +32,8 @@ _OUTPUT_BYTES = 64 * 1024
 _NAME = "[A-Za-z_][A-Za-z0-9_]*"
 _PIECE = re.compile(rf"\$(?:(?P<escaped>[$!])|(?P<plain>{_NAME})|\{{(?P<braced>[^}}]*)(?P<closer>\}}?))")
 _WHOLE_NAME = re.compile(rf"{_NAME}\Z")
+_LONG_WORD = 16
+_VERY_LONG_WORD = 32
 
 
 class Template:
@@ -98,6 +100,12 @@ class Template:
             name = match["plain"] or match["braced"]
             value = env.get(name, "")
             if not value:
+                if _like_a_secret(name):
+                    raise self._error(
+                        MissingVariableError,
+                        "the environment variable that it names is not set, and the name looks like a key itself;"
+                        " give the name of a variable that holds the key (as in OPENAI_API_KEY)",
+                    )
                 empty = "empty" if name in env else "not set"
                 raise self._error(
                     MissingVariableError,
@@ -169,8 +177,16 @@ class Template:
         if self.is_command:
             return "a command"
         env = os.environ if environ is None else environ
-        names = [f"${name} ({'set' if env.get(name) else 'missing'})" for name in self.variables]
-        return ", ".join(names) or "set"
+        shown = zip(self.variables, self.shown_variables(env), strict=True)
+        return ", ".join(f"{as_} ({'set' if env.get(name) else 'missing'})" for name, as_ in shown) or "set"
+
+    def shown_variables(self, environ: Mapping[str, str] | None = None) -> list[str]:
+        """`variables` for a person: `$NAME`; `$***` for one that is not set and looks like a key written in the
+        place of a name."""
+        env = os.environ if environ is None else environ
+        return [
+            "$***" if not env.get(name) and _like_a_secret(name) else f"${name}" for name in self.variables
+        ]
 
     @property
     def state(self) -> Literal["set", "missing", "command"]:
@@ -187,6 +203,15 @@ class Template:
 
     def __hash__(self) -> int:
         return hash(self._text)
+
+
+def _like_a_secret(name: str) -> bool:
+    """Whether a name is rather a key: names of variables are words joined by `_`, and such words are short."""
+    for word in name.split("_"):
+        mixed = any(c.isdigit() for c in word) and any(c.isalpha() for c in word)
+        if len(word) >= (_LONG_WORD if mixed else _VERY_LONG_WORD):
+            return True
+    return False
 
 
 def variable(name: str, source: Source) -> Template:

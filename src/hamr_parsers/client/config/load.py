@@ -6,7 +6,8 @@ laid over each other. What is wrong anywhere is an error at once, also in a prov
 that is silently ignored costs more time than one that stops. Only what depends on the environment or on the gateway
 waits until it is needed.
 
-`.hamr.toml` comes with a repository, which may be anyone's: if it sends a key to another machine, a warning says so.
+`.hamr.toml` comes with a repository, which may be anyone's: it gets no secret of the user for a gateway that only it
+names (trust.py).
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ from .interpolate import Template, variable
 from .models_json import ModelsFile, OverrideEntry, read_models_json
 from .presets import DEFAULT_BASE_URL, PRESETS, find_preset
 from .provider import API, Layer, Provider, _sources, merged_headers
-from .source import Source, Sourced, shown_path
+from .source import Source, Sourced
 from .toml import ModelTable, ProviderTable, TomlFile, read_toml
+from .trust import check_repository
 
 __all__ = [
     "Configuration",
@@ -183,9 +185,9 @@ def _load(
     path = Path(models_json) if models_json is not None else default_models_json(environ)
     read = read_models_json(path)
     _note(found, "models.json", path, read is not None, models_json is not None)
-    layers: list[dict[str, Provider]] = []
+    layers: list[tuple[dict[str, Provider], Path | None]] = []  # with the path of a repository's file
     if read is not None:
-        layers.append(_of_models_json(read[0], path))
+        layers.append((_of_models_json(read[0], path), None))
 
     tomls: list[tuple[Literal["config.toml", ".hamr.toml"], Path]] = []
     if config is not None:
@@ -201,17 +203,24 @@ def _load(
         _note(found, what, path, file is not None, config is not None)
         if file is None:
             continue
-        layers.append(_of_toml(file, path))
+        layers.append((_of_toml(file, path), path if what == ".hamr.toml" else None))
         legacy = _activate(found, file, path) or legacy
     if found.active_provider is None:
         found.active_provider = legacy
 
-    for layer in layers:
+    led_away: dict[str, tuple[Provider | None, Path]] = {}  # providers whose URL is a repository's
+    for layer, repository in layers:
         for name, provider in layer.items():
             below = found.providers.get(name)
+            if repository is not None and provider.base_url is not None:
+                led_away[name] = (below, repository)
             found.providers[name] = provider if below is None else _over(provider, below)
-    for provider in found.providers.values():
+    for name, provider in found.providers.items():
         _check(provider, found)
+        if name in led_away and provider.base_url is not None:
+            below, repository = led_away[name]
+            here = is_loopback(provider.base_url.value)
+            check_repository(provider, below, repository, local=here, own=_user_toml(environ))
     return found
 
 
@@ -511,7 +520,6 @@ def _check(provider: Provider, found: Configuration) -> None:
             raise ConfigurationError(
                 error.reason, file=base_url.source.file, key=base_url.source.key
             ) from None
-        _warn_of_strangers(provider, found)
     parsers: list[Sourced[Any] | None] = [provider.tool_call_parser]
     layers = [*provider.models.values(), *provider.overrides.values()]
     parsers += [layer.values.get("tool_call_parser") for layer in layers]
@@ -539,20 +547,3 @@ def _check_parser(named: Sourced[str]) -> None:
             file=named.source.file,
             key=named.source.key,
         ) from None
-
-
-def _warn_of_strangers(provider: Provider, found: Configuration) -> None:
-    base_url = provider.base_url
-    assert base_url is not None
-    file = base_url.source.file
-    if file is None or file.name != ".hamr.toml" or is_loopback(base_url.value):
-        return
-    secrets = [t for t in (provider.api_key, *provider.headers.values()) if t is not None]
-    sent = list(dict.fromkeys(f"${name}" for t in secrets for name in t.variables))
-    if any(t.source.file != file for t in secrets):
-        sent.append(f"the keys of provider {provider.name!r}")
-    if sent:
-        found.warnings.append(
-            f"{shown_path(file)} of this directory sends {' and '.join(sent)} to"
-            f" {urlsplit(base_url.value).hostname}; make sure that you trust it"
-        )
