@@ -184,6 +184,20 @@ def test_an_error_in_the_middle_comes_after_what_had_come(gateway: ReplayGateway
     assert "hamr-parse: " in result.stderr
 
 
+@pytest.mark.parametrize("how", [("--header", "x-replay-fault=no-finish"), ("--max-tokens", "2")])
+def test_a_cut_answer_in_a_pipe_is_exit_code_6(gateway: ReplayGateway, how: tuple[str, str]) -> None:
+    result = chat(gateway, "Hi\n/quit\n", "--model", "plain-model", *how)
+    assert (result.exit_code, "the answer was cut" in result.stderr) == (6, True), result.output
+    assert result.stdout.startswith("It is")
+
+
+def test_an_empty_answer_in_a_pipe_is_exit_code_6() -> None:
+    with serving(scenarios=[Scenario("Qwen3-8B", "<think>\nHm.\n</think>\n\n")]) as one:
+        result = chat(one, "Hi\n")
+    assert (result.exit_code, result.stdout) == (6, "")
+    assert "the answer was empty: only reasoning came" in result.stderr
+
+
 def test_the_conversation_is_saved_cleared_and_its_commands_listed(
     gateway: ReplayGateway, tmp_path: Path
 ) -> None:

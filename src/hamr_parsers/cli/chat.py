@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
+_NO_ANSWER = 6  # as for a gateway that answers with an error
+
 EPILOG = """
 **Examples**
 
@@ -48,7 +50,7 @@ In a pipe each line is a message: answers and calls go to standard output, reaso
 the first error ends it.
 
 Exit codes: **2** configuration, **3** no gateway answers, **4** it refuses the key, **5** it has no such model,
-**6** it answers with an error.
+**6** it answers with an error, or, where messages do not come from a terminal, an answer was cut or empty.
 """
 
 
@@ -126,6 +128,7 @@ class Repl:
         self.history: list[dict[str, Any]] = []
         self.pending: list[hp.ToolCall] = []
         self.interactive = sys.stdin.isatty() and view.rich
+        self.failed = False  # an answer was cut or empty
         self.commands: dict[str, tuple[Callable[[str], bool | None], str]] = {
             "model": (self.do_model, "list the gateway's models anew, or switch: /model NAME or NUMBER"),
             "system": (self.do_system, "show or set the system message"),
@@ -153,8 +156,10 @@ class Repl:
                 if not self.interactive:
                     return int(getattr(error, "exit_code", 2))
             except KeyboardInterrupt:
+                self.failed = True
                 self.view.remark("cancelled")
-        return 0
+        # A person sees that an answer was cut; a script only has the exit code.
+        return _NO_ANSWER if self.failed and not sys.stdin.isatty() else 0
 
     def start(self) -> None:
         """Find the model; on a terminal, let the user choose where several are served and none is named.
@@ -264,8 +269,14 @@ class Repl:
             finally:
                 view.end()
                 self.keep(stream.message)
+        said = stream.message
         if stream.finish_reason == "length":
+            self.failed = True
             view.remark("the answer was cut", "problem")
+        elif not said.tool_calls and not (said.content or "").strip():
+            self.failed = True
+            only = ": only reasoning came" if said.reasoning else ""
+            view.remark(f"the answer was empty{only}", "problem")
         self.judge()
 
     def keep(self, message: hp.ParsedMessage) -> None:
