@@ -299,6 +299,18 @@ WRONG = [
         None,
         r"baseUrl: the URL must end with its path",
     ),
+    (
+        relay(headers={"Content-LENGTH": "1"}),
+        None,
+        r"headers\.Content-LENGTH: Content-LENGTH is set by the conn",
+    ),
+    (
+        None,
+        "[providers.x]\nbase_url = 'http://h'\nheaders = {host = 'a'}\n",
+        r"headers\.host: host is set by",
+    ),
+    ('{"providers": {}, "x": ' + "1" * 6000 + "}", None, r"models\.json: not usable: holds a number of"),
+    (None, "x = " + "1" * 6000, r"config\.toml: not usable: holds a number of"),
     (None, "[active\n", r"config\.toml:1:8: not TOML"),
     (None, "[providers.x]\nmodel = 'a'\n", r"config\.toml: providers\.x: base_url is required"),
     (None, "[provider]\nkind = 'mine'\n", r"config\.toml: provider: base_url is required"),
@@ -833,6 +845,37 @@ class TestCompat:
 )
 def test_a_base_url_is_brought_into_one_form(url: str, base: str) -> None:
     assert check_base_url(url) == base
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://u:{SECRET}@h:99999/v1",
+        f"http://u:{SECRET}@h:x/v1",
+        f"http://u:{SECRET}@h/v1",
+        f"http://u:{SECRET}",
+        f"u:{SECRET}@h/v1",
+        f"ftp://u:a@{SECRET}@h/v1",
+        f"h/v1?key={SECRET}",
+        f"http://[u:{SECRET}@h/v1",
+        f"http://h:0/v1#{SECRET}",
+        f"http://h\\@{SECRET}/v1",
+        f"http://h /{SECRET}",
+        f"http://h\n/{SECRET}",
+    ],
+)
+def test_a_wrong_url_is_told_without_what_may_be_a_password(url: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        check_base_url(url)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding", "CONNECTION", "Host", "a b", ""])
+def test_a_header_of_the_connection_is_refused_by_name(name: str) -> None:
+    with pytest.raises(
+        ConfigurationError, match=f"header {name}: (is no name|{name} is set by the connection)"
+    ):
+        connect(base_url="http://127.0.0.1:1", headers={name: "1"})
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from .._version import __version__
 from ..families.registry import get_family
 from .config.interpolate import Template
-from .config.load import Configuration, check_base_url, load_configuration
+from .config.load import Configuration, check_base_url, check_header_name, load_configuration
 from .config.provider import ModelSettings, Provider, merged_headers
 from .config.source import Source, Sourced
 from .discovery import ServedModel
@@ -204,6 +204,11 @@ def connect(
     api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
     given = {name: _template(value, f"header {name}") for name, value in (headers or {}).items()}
     del headers
+    for name in given:
+        try:
+            check_header_name(name)
+        except ConfigurationError as error:
+            raise ConfigurationError(error.reason, key=f"header {name}") from None
     if tool_call_parser is not None:
         get_family(tool_call_parser)
     alone = base_url is not None and provider is None

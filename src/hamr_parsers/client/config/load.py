@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,6 +37,7 @@ __all__ = [
     "Configuration",
     "ConfigurationFile",
     "check_base_url",
+    "check_header_name",
     "default_models_json",
     "is_loopback",
     "load_configuration",
@@ -43,6 +45,19 @@ __all__ = [
 
 #: What TOML's `compatibility` may say for the API that the client speaks.
 _COMPATIBILITIES = ("openai", "openai-compatible", "openai_compatible", API, "chat_completions")
+#: Headers that frame a request or belong to the connection (RFC 9110 and 9112): another value breaks it.
+_TRANSPORTS = (
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,8 +439,10 @@ class _At:
         out: dict[str, Template] = {}
         for name, text in (headers or {}).items():
             key = f"headers.{name}"
-            if not name or not all(c.isalnum() or c in "!#$%&'*+-.^_`|~" for c in name) or not name.isascii():
-                raise ConfigurationError("is no name of a header", file=self.path, key=f"{self.key}.{key}")
+            try:
+                check_header_name(name)
+            except ConfigurationError as error:
+                raise ConfigurationError(error.reason, file=self.path, key=f"{self.key}.{key}") from None
             template = Template(text, self.source(key))
             template.check()
             out = merged_headers(out, {name: template})
@@ -470,8 +487,16 @@ def check_base_url(url: str) -> str:
     try:
         parts = urlsplit(text)
         port_ok = parts.port is None or parts.port > 0
+        readable = text.isprintable() and not any(c in text for c in ' \\<>^`{|}"')
     except ValueError:
-        raise ConfigurationError(f"{text!r} is no URL; write it as in {DEFAULT_BASE_URL}") from None
+        # Without its text: where the host and the port cannot be told apart, a password cannot either.
+        raise ConfigurationError(
+            f"the URL's host or port cannot be read; write it as in {DEFAULT_BASE_URL}"
+        ) from None
+    if not readable:
+        raise ConfigurationError(
+            f"the URL holds a blank or another character that no URL has; write it as in {DEFAULT_BASE_URL}"
+        )
     if parts.scheme not in ("http", "https") or not parts.hostname or not port_ok:
         raise ConfigurationError(f"{_safe(text)!r} is no http(s) URL; write it as in {DEFAULT_BASE_URL}")
     if parts.username is not None or parts.password is not None:
@@ -489,7 +514,22 @@ def check_base_url(url: str) -> str:
 
 
 def _safe(url: str) -> str:
-    return url.rpartition("@")[2] if "@" in url else url
+    """The URL without what may be a password or a key: before `@`, behind `?` and `#`."""
+    return re.split(r"[?#]", url.rpartition("@")[2])[0]
+
+
+def check_header_name(name: str) -> None:
+    """Refuse what is no name of a header, and a header that is not the user's to set.
+
+    Raises:
+        ConfigurationError: says which it is; the caller knows the place.
+    """
+    if not name or not name.isascii() or not all(c.isalnum() or c in "!#$%&'*+-.^_`|~" for c in name):
+        raise ConfigurationError("is no name of a header")
+    if name.lower() in _TRANSPORTS:
+        raise ConfigurationError(
+            f"{name} is set by the connection itself and cannot be configured; remove it"
+        )
 
 
 def is_loopback(url: str) -> bool:

@@ -126,6 +126,8 @@ def parse_models_json(text: str, path: Path) -> tuple[ModelsFile, dict[str, Any]
         raise ConfigurationError(what, file=path, line=error.lineno, column=error.colno) from None
     except RecursionError:
         raise ConfigurationError("not usable: nested too deeply", file=path) from None
+    except ValueError:  # Python reads no integer of more than some 4,300 digits
+        raise ConfigurationError("not usable: holds a number of thousands of digits", file=path) from None
     if not isinstance(data, dict):
         raise ConfigurationError('an object is wanted: {"providers": {...}}', file=path, line=1)
     try:

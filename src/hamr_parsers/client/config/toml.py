@@ -101,6 +101,8 @@ def parse_toml(text: str, path: Path) -> TomlFile:
         ) from None
     except RecursionError:
         raise ConfigurationError("not usable: nested too deeply", file=path) from None
+    except ValueError:  # Python reads no integer of more than some 4,300 digits
+        raise ConfigurationError("not usable: holds a number of thousands of digits", file=path) from None
     try:
         return TomlFile.model_validate(data)
     except ValidationError as error:
