@@ -810,6 +810,26 @@ class TestEnding:
             assert stream.cancelled
             client.chat("hi", model="other")
 
+    def test_a_stream_that_nobody_holds_is_cancelled(self) -> None:
+        gone = threading.Event()
+
+        def serve(exchange: Exchange) -> None:
+            if exchange.body["model"] != "slow":
+                return answering(exchange)
+            try:
+                exchange.stream([chunk("a"), *[chunk("b"), lambda: exchange.server.stop.wait(0.01)] * 2000])
+            except OSError:
+                gone.set()
+            return None
+
+        with Scripted(serve) as gateway, ChatClient(gateway.base_url, model="slow") as client:
+            for event in client.stream("hi"):
+                if isinstance(event, hp.ContentDelta):
+                    break
+            assert client.chat("hi", model="other").message.content == "hi"
+            assert client.chat("hi", model="third").message.content == "hi"
+            assert gone.wait(10)  # the gateway generates for nobody no longer
+
     def test_a_stream_that_was_never_begun_sends_nothing(self) -> None:
         with Scripted(endless) as gateway, ChatClient(gateway.base_url, model="slow") as client:
             with client.stream("hi"):
@@ -1013,6 +1033,40 @@ class TestAsync:
 
         with Scripted(endless) as gateway:
             asyncio.run(main(gateway.base_url))
+
+    def test_a_stream_that_nobody_holds_is_cancelled(self) -> None:
+        async def main(url: str) -> None:
+            async with AsyncChatClient(url, model="slow") as client:
+                async for event in client.stream("hi"):
+                    if isinstance(event, hp.ContentDelta):
+                        break
+                async for _ in client.stream("hi", model="other"):
+                    pass
+                assert (await client.chat("hi", model="third")).message.content == "hi"
+                assert [t for t in asyncio.all_tasks() if t is not asyncio.current_task()] == []
+
+        with Scripted(endless) as gateway:
+            asyncio.run(main(gateway.base_url))
+
+    def test_a_stream_of_a_loop_that_stands_still_holds_nothing_up(self) -> None:
+        async def begin(client: AsyncChatClient) -> Any:
+            stream = client.stream("hi", model="slow")
+            await anext(stream)
+            return stream
+
+        async def ask(client: AsyncChatClient) -> str | None:
+            answer = await client.chat("hi", model="other")
+            await client._http.aclose()  # type: ignore[union-attr]
+            return answer.message.content
+
+        with Scripted(endless) as gateway, asyncio.Runner() as runner:
+            client = AsyncChatClient(gateway.base_url)
+            stream = runner.run(begin(client))
+            first = client._http
+            del stream
+            gc.collect()
+            assert asyncio.run(ask(client)) == "hi"
+            runner.run(first.aclose())  # type: ignore[union-attr]
 
     def test_a_reader_that_is_interrupted_can_go_on(self) -> None:
         go = threading.Event()

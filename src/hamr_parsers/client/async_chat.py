@@ -4,7 +4,8 @@ Theory. Configuration decides what is sent (connection.py, request.py), transfer
 (answer.py, async_stream.py). The sync client (chat.py) is this one behind a thread; nothing is decided twice.
 
 A gateway of local models has one model loaded. Asking for another one stops a stream that runs (or waits for it,
-silently), so this client refuses to: `StreamRunningError`, until the stream has ended or was cancelled.
+silently), so this client refuses to: `StreamRunningError`, until the stream has ended, was cancelled or is held by
+nothing any more.
 
 It runs on asyncio.
 """
@@ -14,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     import httpx2
 
 __all__ = ["AsyncChatClient", "AsyncChatStream", "ChatResponse", "GatewayModel", "StreamEvent"]
+
+_LEAVING = 5.0  # seconds that a stream which nobody holds gets to end
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,8 @@ class AsyncChatClient:
         self._keep_reasoning = keep_reasoning
         options = wire if wire is not None else WireOptions()
         self._wire = options if upstream == "native" else replace(options, upstream=upstream)
-        self._running: Counter[str] = Counter()
+        self._running: dict[object, str] = {}  # who uses which model
+        self._leaving: set[asyncio.Task[None]] = set()  # streams that nobody holds any more
         self._only_model: str | None = None  # the one that a gateway serves, once it was asked
         self._http: httpx2.AsyncClient | None = None
         self._http_loop: asyncio.AbstractEventLoop | None = None
@@ -221,7 +224,8 @@ class AsyncChatClient:
             StreamRunningError: a stream of another model runs.
         """
         prepared = await self._prepare(messages, tools, model, thinking, fields, stream=False)
-        with self._uses(prepared.model):
+        await self._settled()
+        with self._uses(prepared.model, object()):
             asked = self._asked(self._chat_url, prepared)
             transfer = self._transfer("POST", asked, prepared.headers, prepared.body, self.timeout)
             try:
@@ -358,25 +362,47 @@ class AsyncChatClient:
                 yield Notice("warning", warning)
 
     @contextmanager
-    def _uses(self, model: str) -> Iterator[None]:
+    def _uses(self, model: str, who: object) -> Iterator[None]:
         """A model in use, to which a switch would be a loss.
 
         Raises:
             StreamRunningError: another one is in use.
         """
-        other = next((name for name in self._running if name != model), None)
+        other = next((name for name in list(self._running.values()) if name != model), None)
         if other is not None:
             raise StreamRunningError(
                 f"an answer of {other!r} is still coming, and a gateway has one model at a time; end or cancel it"
                 f" before {model!r} is asked"
             )
-        self._running[model] += 1
+        self._running[who] = model
         try:
             yield
         finally:
-            self._running[model] -= 1
-            if not self._running[model]:
-                del self._running[model]
+            self._running.pop(who, None)
+
+    def _left(self, task: asyncio.Task[None], who: object) -> None:
+        """End the task of a stream that nobody holds. Called in any thread, at any time."""
+
+        def end() -> None:
+            task.add_done_callback(self._leaving.discard)
+            task.cancel()
+
+        loop = task.get_loop()
+        if not loop.is_running():  # it cannot end now, but it holds nothing up
+            self._running.pop(who, None)
+        self._leaving.add(task)
+        try:
+            loop.call_soon_threadsafe(end)
+        except RuntimeError:  # the loop is closed
+            self._leaving.discard(task)
+
+    async def _settled(self) -> None:
+        """Wait until streams that were left have ended: their models are free then, and the gateway knows."""
+        here = asyncio.get_running_loop()
+        current = asyncio.current_task()
+        leaving = [t for t in list(self._leaving) if t.get_loop() is here and t is not current]
+        if leaving:
+            await asyncio.wait(leaving, timeout=_LEAVING)
 
     async def _with_nearest(self, error: UnknownModelError) -> UnknownModelError:
         """The error with the names that the gateway does have."""

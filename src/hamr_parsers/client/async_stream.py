@@ -3,11 +3,15 @@
 Theory. One task does all the traffic and puts what comes of it into a short queue, from which the caller takes:
 so notices reach a caller who waits, a slow caller slows down the gateway, and cancelling is cancelling one task. The
 queue ends with None, or with the error that ended the answer, after all that came before it.
+
+The task knows nothing of the `AsyncChatStream` that the caller holds: so one that was left in the middle (a `break`
+without `with`) can be collected, and that ends the task, and with it what the gateway generates for nobody.
 """
 
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from types import TracebackType
@@ -43,17 +47,16 @@ _DRAIN = 0.5
 class AsyncChatStream:
     """An answer as it comes. Use it as `async with client.stream(...) as stream:` and iterate.
 
+    One that is no longer held by anything is cancelled.
+
     Attributes:
         cancelled: whether it was cancelled.
     """
 
     def __init__(self, client: AsyncChatClient, make: Callable[[], Awaitable[Prepared]]) -> None:
         self._client = client
-        self._make = make
-        self._queue: asyncio.Queue[StreamEvent | BaseException | None] = asyncio.Queue(_QUEUED)
-        self._task: asyncio.Task[None] | None = None
-        self._collector = Collector()
-        self._normalizer: ChatNormalizer | None = None
+        self._traffic = _Traffic(client, make)
+        weakref.finalize(self, self._traffic.leave).atexit = False
         self._over = False
         self.cancelled = False
 
@@ -73,9 +76,8 @@ class AsyncChatStream:
     async def __anext__(self) -> StreamEvent:
         if self._over:
             raise StopAsyncIteration
-        if self._task is None:
-            self._task = asyncio.ensure_future(self._pump())
-        item = await self._queue.get()
+        self._traffic.start()
+        item = await self._traffic.queue.get()
         if item is None or isinstance(item, BaseException):
             self._over = True
             if item is None:
@@ -87,7 +89,7 @@ class AsyncChatStream:
 
     async def aclose(self) -> None:
         """End the answer: what still comes is not read. Does nothing once it is over."""
-        task, was_over = self._task, self._over
+        task, queue, was_over = self._traffic.task, self._traffic.queue, self._over
         self._over = True
         if task is None or task.done():
             return
@@ -96,9 +98,9 @@ class AsyncChatStream:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-        while not self._queue.empty():
-            self._queue.get_nowait()
-        self._queue.put_nowait(None)  # for whoever waits for the next event
+        while not queue.empty():
+            queue.get_nowait()
+        queue.put_nowait(None)  # for whoever waits for the next event
 
     cancel = aclose
 
@@ -106,29 +108,55 @@ class AsyncChatStream:
     def message(self) -> ParsedMessage:
         """What came so far; at the end, the whole message. After an error or a cancel: what had come, with
         `finish_reason` "length" and a call that was cut marked so."""
-        return self._collector.message
+        return self._traffic.collector.message
 
     @property
     def finish_reason(self) -> str | None:
         """Why it ended; None while it runs."""
-        return self._collector.finish_reason
+        return self._traffic.collector.finish_reason
 
     @property
     def usage(self) -> dict[str, Any] | None:
         """Tokens, as the gateway counted them, if it said."""
-        return self._collector.usage
+        return self._traffic.collector.usage
 
     @property
     def model(self) -> str | None:
         """The model's name, as the gateway has it."""
-        return self._collector.model
+        return self._traffic.collector.model
 
     @property
     def report(self) -> Report:
         """What the wire layer mended."""
-        return self._normalizer.report if self._normalizer is not None else Report()
+        normalizer = self._traffic.normalizer
+        return normalizer.report if normalizer is not None else Report()
 
-    # -- the traffic -------------------------------------------------------------------------------------------
+
+class _Traffic:
+    """What one stream sends and reads.
+
+    Attributes:
+        task: what does it, once it was started.
+        queue: what comes of it; its last item is None, or an error.
+    """
+
+    def __init__(self, client: AsyncChatClient, make: Callable[[], Awaitable[Prepared]]) -> None:
+        self._client = client
+        self._make = make
+        self.queue: asyncio.Queue[StreamEvent | BaseException | None] = asyncio.Queue(_QUEUED)
+        self.task: asyncio.Task[None] | None = None
+        self.collector = Collector()
+        self.normalizer: ChatNormalizer | None = None
+
+    def start(self) -> None:
+        """Send the request, if it was not sent yet."""
+        if self.task is None:
+            self.task = asyncio.ensure_future(self._pump())
+
+    def leave(self) -> None:
+        """Nobody holds the stream any more: end it. Called in any thread, at any time."""
+        if self.task is not None and not self.task.done():
+            self._client._left(self.task, self)
 
     async def _pump(self) -> None:
         """Everything that happens, into the queue; its last item is None, or an error."""
@@ -140,19 +168,20 @@ class AsyncChatStream:
             raise
         except Exception as error:
             end = error
-        await self._queue.put(end)
+        await self.queue.put(end)
 
     async def _exchange(self) -> None:
         client = self._client
         for notice in client._warnings():
-            await self._queue.put(notice)
+            await self.queue.put(notice)
         prepared = await self._make()
-        with client._uses(prepared.model):
+        await client._settled()
+        with client._uses(prepared.model, self):
             asked = client._asked(client._chat_url, prepared)
-            self._normalizer = prepared.exchange.normalizer()
-            self._collector = Collector(self._normalizer.report)
+            self.normalizer = prepared.exchange.normalizer()
+            self.collector = Collector(self.normalizer.report)
             transfer = client._transfer(
-                "POST", asked, prepared.headers, prepared.body, client.timeout, self._queue.put
+                "POST", asked, prepared.headers, prepared.body, client.timeout, self.queue.put
             )
             try:
                 response = await transfer.open()
@@ -190,7 +219,7 @@ class AsyncChatStream:
             raise no_models(asked, response.headers, reading.start)
         await self._put(self._finish())
         if not reading.finished:
-            await self._queue.put(
+            await self.queue.put(
                 Notice(
                     "cut",
                     f"{asked.base_url} ended the answer without saying why: it may be cut, and is treated so",
@@ -199,7 +228,7 @@ class AsyncChatStream:
             )
 
     async def _take(self, events: list[SSEEvent], reading: _Reading) -> None:
-        assert self._normalizer is not None
+        assert self.normalizer is not None
         for event in events:
             if event.done:
                 reading.done = True
@@ -216,16 +245,16 @@ class AsyncChatStream:
             reading.seen = True
             notice = reading.loading(value)
             if notice is not None:
-                await self._queue.put(notice)
+                await self.queue.put(notice)
             reading.finished = reading.finished or _says_finish(value)
-            made = self._collector.feed(self._normalizer.feed(value, event.event))
+            made = self.collector.feed(self.normalizer.feed(value, event.event))
             if made:
                 reading.transfer.begun = True
                 await self._put(made)
             elif _says_anything(value):
                 reading.transfer.begun = True  # held back by the parser, but the gateway speaks
-            if self._normalizer.error is not None:
-                reading.error = self._normalizer.error
+            if self.normalizer.error is not None:
+                reading.error = self.normalizer.error
                 return
 
     async def _whole(
@@ -242,19 +271,19 @@ class AsyncChatStream:
             }
             for choice in found.completion["choices"][:1]
         ]
-        self._collector = Collector(found.report)
+        self.collector = Collector(found.report)
         chunk = {**found.completion, "choices": choices}
-        await self._put(self._collector.feed([chunk]) + self._collector.close())
+        await self._put(self.collector.feed([chunk]) + self.collector.close())
 
     def _finish(self, died: bool = False) -> list[Event]:
-        if self._normalizer is None:
+        if self.normalizer is None:
             return []
-        events = self._collector.feed(self._normalizer.close(died))
-        return events + self._collector.close()
+        events = self.collector.feed(self.normalizer.close(died))
+        return events + self.collector.close()
 
     async def _put(self, events: list[Event]) -> None:
         for event in events:
-            await self._queue.put(event)
+            await self.queue.put(event)
 
 
 class _Reading:
