@@ -852,6 +852,110 @@ def test_secrets_are_in_no_capture_log_or_metric(tmp_path: Path, caplog: pytest.
     assert "url-secret-5" not in caplog.text and "own-secret-key-3" not in caplog.text
 
 
+OWN = {
+    "Authorization-X": "access-secret-4",
+    "X-Gate": 'quo"ted/secret-5',
+    "X-Basic": "Basic dTpiYXNlLXNlY3JldC02",
+}
+OWN_SECRETS = (
+    "own-secret-key-3",
+    "access-secret-4",
+    "ted/secret-5",
+    "dTpiYXNl",
+    "base-secret-6",
+    "url-secret-7",
+)
+
+
+def test_what_the_proxy_itself_sends_is_told_to_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Gateways quote the headers of what they refuse."""
+    quoted = ", ".join(f"{name}: {value}" for name, value in OWN.items())
+    said = (
+        f"{quoted}; Bearer own-secret-key-3; Basic dXNlcjp1cmwtc2VjcmV0LTc=; client-secret-1; u:base-secret-6"
+    )
+    error = {"message": said, "type": said, "code": "own-secret-key-3", "more": [said]}
+    slashed = json.dumps({"error": error}).replace("/", "\\/").encode()
+    plain = json.dumps({"error": error}).encode()
+    events = b"data: %s\n\n" % plain
+    kind = "Content-Type: application/json"
+    answers = (
+        reply("401 Unauthorized", plain, kind, "X-Echo: own-secret-key-3"),
+        reply("401 Unauthorized", slashed, kind),
+        reply("400 Bad Request", gzip.compress(plain), kind, "Content-Encoding: gzip"),
+        reply("500 Oops", said.encode(), "Content-Type: text/plain"),
+        reply("200 OK", plain, kind),
+        reply("200 OK", json.dumps({"error": "own-secret-key-3 " * 60}).encode(), kind),
+        reply("200 OK", json.dumps({"detail": said}).encode(), kind),
+        reply("200 OK", events, "Content-Type: text/event-stream"),
+        reply("200 OK", chunk(delta={"content": "a"}) + events, "Content-Type: text/event-stream"),
+        reply("302 Found", b"", "Location: http://x/own-secret-key-3/access-secret-4"),
+        lambda c, _: c.sendall(f"HTTP/1.1 200 OK\r\n{said}\r\n\r\n".encode()),
+    )
+    caplog.set_level("INFO")
+    told = []
+    for answer in answers:
+        with raw(answer) as server:
+            upstream = server.base_url.replace("//", "//user:url-secret-7@")
+            own = settings(upstream, capture=tmp_path, headers=OWN, api_key="own-secret-key-3")
+            assert not any(secret in repr(own) for secret in OWN_SECRETS)
+            with running(own) as url:
+                key = {"Authorization": "Bearer client-secret-1"}
+                for path, body in (
+                    ("/chat/completions", {**ASK, "stream": True}),
+                    ("/chat/completions", ASK),
+                    ("/messages", {**ASK, "tools": [], "max_tokens": 5}),
+                    ("/messages", {**ASK, "tools": [], "max_tokens": 5, "stream": True}),
+                    ("/responses", {"model": "m", "input": "x", "stream": True}),
+                ):
+                    answered = post(At(url), body, key, path=path)
+                    told.append(answered.body.decode() + str(dict(answered.headers)))
+                got = httpx2.get(url.removesuffix("/v1") + "/healthz?upstream", trust_env=False)
+                assert got.status_code == 503 and got.json()["upstream_error"]
+                told.append(got.text)
+                if answer in answers[:4]:
+                    answered = post(At(url), {"model": "m"}, key, path="/embeddings")
+                    told.append(answered.body.decode() + str(dict(answered.headers)))
+                    assert answered.status >= 400 and "[removed]" in told[-1]
+    logged = "".join(r.getMessage() for r in caplog.records if r.name.startswith("hamr_parsers"))
+    kept = "".join(path.read_text() for path in tmp_path.iterdir())
+    for text in (*told, logged, kept):
+        for secret in OWN_SECRETS:
+            assert secret not in text
+    assert "[removed]" in logged and "[removed]" in kept
+    assert any("client-secret-1" in text for text in told)  # which the client knows
+    assert "client-secret-1" not in logged + kept
+
+
+def test_errors_that_pass_are_cleaned_across_pieces_and_nothing_else_is() -> None:
+    def pieces(status: str, *parts: bytes) -> Callable[[socket.socket, bytes], object]:
+        def answer(connection: socket.socket, _: bytes) -> None:
+            connection.sendall(f"HTTP/1.1 {status}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+            for part in parts:
+                connection.sendall(b"%x\r\n%b\r\n" % (len(part), part))
+                time.sleep(0.02)
+            connection.sendall(b"0\r\n\r\n")
+
+        return answer
+
+    for status, expected in (
+        ("403 No", "x [removed] y own-secret"),
+        ("200 OK", "x own-secret-key-3 y own-secret"),
+    ):
+        with (
+            raw(pieces(status, b"x own-se", b"cret-k", b"ey-3 y own-secret")) as server,
+            running(settings(server.base_url, api_key="own-secret-key-3")) as url,
+        ):
+            assert post(At(url), {}, path="/embeddings").body.decode() == expected
+    with (
+        raw(reply("403 No", b"\x00", "Content-Encoding: br")) as server,
+        running(settings(server.base_url, api_key="own-secret-key-3")) as url,
+    ):
+        answered = post(At(url), {}, path="/embeddings")
+        assert answered.status == 403 and "encoding" in answered.json()["error"]["message"]
+
+
 def test_tools_with_secret_looking_parameters_stay_whole() -> None:
     tools = {
         "properties": {"api_key": {"type": "string"}, "token": {"type": "string"}},

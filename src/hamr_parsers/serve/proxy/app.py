@@ -3,7 +3,7 @@
 POST /v1/chat/completions   mended (normalized.py)
 POST /v1/responses          the same, in the Responses protocol
 POST /v1/messages           the same, in Anthropic's
-GET  /healthz               its own health; with ?upstream=1 the upstream's too
+GET  /healthz               its own health; with ?upstream the upstream's too
 GET  /metrics               for Prometheus (metrics.py)
 everything else             passed on untouched (passing.py)
 """
@@ -30,6 +30,7 @@ from .headers import Raw, to_upstream
 from .metrics import CONTENT_TYPE, Metrics
 from .normalized import answer, log, refuse
 from .passing import pass_on
+from .redact import Known
 from .settings import ProxySettings
 from .surface import Chat, surface_of
 from .upstream import Upstream
@@ -49,12 +50,14 @@ class Proxy:
     Attributes:
         running: the answers that are being given.
         closing: the end was asked for, and running answers are being cut.
+        known: the proxy's own secrets, which no error may tell.
     """
 
     upstream: Upstream
 
     def __init__(self, settings: ProxySettings) -> None:
         self.settings = settings
+        self.known = Known(settings.secrets())
         self.metrics = Metrics()
         self.captures = Captures(settings.capture, settings.limits) if settings.capture is not None else None
         self.running: set[asyncio.Task[None]] = set()
@@ -92,7 +95,7 @@ class Proxy:
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        self.upstream = Upstream(self.settings)
+        self.upstream = Upstream(self.settings, self.known)
         wire = self.settings.wire
         for parser in {wire.parser or "auto", *(name for _, name in self.settings.parsers)}:
             StreamParser(parser=parser).feed("<")  # loaded now, and not while the first answer waits
@@ -122,7 +125,7 @@ class Proxy:
             "upstream": self.upstream.shown,
             "active": len(self.running),
         }
-        if request.query_params.get("upstream") in (None, "", "0", "false"):
+        if request.query_params.get("upstream") in (None, "0", "false", "no"):
             return JSONResponse(told)
         try:
             told["upstream_models"] = len(await self._models(request.headers.raw))
@@ -138,7 +141,9 @@ class Proxy:
             log.warning("%s; requests are sent there all the same", failure.message)
         else:
             more = f" and {len(models) - _SHOWN} more" if len(models) > _SHOWN else ""
-            log.info("the upstream has %d models: %s%s", len(models), ", ".join(models[:_SHOWN]), more)
+            count = "1 model" if len(models) == 1 else f"{len(models)} models"
+            named = self.known.clean_text(", ".join(models[:_SHOWN]))
+            log.info("the upstream has %s%s%s", count, f": {named}" if named else "", more)
 
     async def _models(self, headers: Raw) -> list[str]:
         """The models of the upstream, by which a gateway's health is judged.

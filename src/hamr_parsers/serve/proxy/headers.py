@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-__all__ = ["Raw", "from_upstream", "to_upstream"]
+__all__ = ["Raw", "from_upstream", "to_upstream", "without_body"]
 
 Raw = list[tuple[bytes, bytes]]
 
@@ -92,3 +92,8 @@ def from_upstream(headers: Iterable[tuple[bytes, bytes]], *, read_here: bool) ->
     if read_here:
         dropped = dropped | _BODY | {b"content-type", b"cache-control"}
     return [(name.lower(), value) for name, value in headers if name.lower() not in dropped]
+
+
+def without_body(headers: Raw) -> Raw:
+    """A response's headers without those that say how its body is spelled, for one that is changed."""
+    return [(name, value) for name, value in headers if name not in _BODY]

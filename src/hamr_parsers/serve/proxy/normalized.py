@@ -33,8 +33,8 @@ from .client import Receive, Scope, attend, read_json
 from .delivery import SSE_HEADERS, Delivery, Send
 from .failure import Failure
 from .headers import Raw, from_upstream, to_upstream
-from .redact import Redactor
-from .surface import Messages, Surface
+from .redact import Known, Redactor
+from .surface import Messages, Streamer, Surface
 from .upstream import Answer
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class _Exchange:
         self._url = settings.target.url(path) + (f"?{query}" if query and surface.name == "chat" else "")
         self._capture: Capture | None = None
         if proxy.captures is not None:
-            redactor = Redactor([*scope["headers"], *self._headers], settings.secrets())
+            redactor = Redactor(scope["headers"], settings.secrets())
             self._capture = proxy.captures.start(surface.exchange.body, redactor)
         self.report: Report | None = None
         self.remarks = surface.remarks
@@ -180,6 +180,8 @@ class _Exchange:
                 if capture is not None:
                     capture.add(piece)
                 out = feed(piece)
+                if streamer.closed:
+                    out = self._clean(streamer, out)
                 if out:
                     observe(clock() - began)
                     await write(out)
@@ -200,9 +202,13 @@ class _Exchange:
         if streamer.error is not None:
             metrics.upstream_errors.labels("in_stream").inc()
         self.trouble = str((broken or streamer.error or UpstreamError("")).message)
-        await delivery.end(streamer.close(broken))
+        await delivery.end(self._clean(streamer, streamer.close(broken)))
         if streamer.error is None and broken is None:
             await _tail(got)
+
+    def _clean(self, streamer: Streamer, out: bytes) -> bytes:
+        """What a stream gave out last, without the proxy's own secrets if it is an error: gateways quote them."""
+        return out if streamer.error is None else self._proxy.known.clean(out)
 
     async def _whole(self, got: Answer, first: bytes, streamed: bool) -> None:
         """An answer that is given whole, or came so; a client that asked for a stream gets it as one."""
@@ -211,6 +217,8 @@ class _Exchange:
         if self._capture is not None:
             self._capture.add(data)
         payload = {} if streamed else _object(data)
+        if payload and not payload.get("choices"):  # no answer, but trouble of some kind
+            payload = _object(self._proxy.known.clean(data))
         if payload is None:
             raise Failure("not_json", 502, self._proxy.upstream.refused(got, data))
         error = error_in(payload)
@@ -221,7 +229,8 @@ class _Exchange:
             streamer = surface.streamer()
             self.report = streamer.report
             await delivery.start(200, [*SSE_HEADERS, *from_upstream(got.headers, read_here=True)])
-            await delivery.end(streamer.feed(encode_event(payload)) + streamer.close())
+            out = streamer.feed(encode_event(payload)) + streamer.close()
+            await delivery.end(self._clean(streamer, out))
             return
         if streamed:
             completion = self._gathered(data)
@@ -250,7 +259,7 @@ class _Exchange:
     async def _failed(self, got: Answer) -> None:
         """Another status than 200."""
         self._proxy.metrics.upstream_errors.labels("status").inc()
-        data = await got.read(_ERROR)
+        data = self._proxy.known.clean(await got.read(_ERROR))
         if got.status < 400:
             raise Failure("status", 502, self._proxy.upstream.refused(got, data))
         payload = _object(data)
@@ -261,7 +270,8 @@ class _Exchange:
             )
         if self._surface.name == "chat" and not self._delivery.started and payload is not None:
             self.trouble = error.message if error is not None else ""
-            headers = [*JSON_HEADERS, *from_upstream(got.headers, read_here=True)]
+            passed = self._proxy.known.clean_headers(from_upstream(got.headers, read_here=True))
+            headers = [*JSON_HEADERS, *passed]
             await self._delivery.respond(got.status, headers, data)
             return
         if error is None:
@@ -272,6 +282,7 @@ class _Exchange:
     async def _told(self, error: UpstreamError, status: int) -> None:
         """What the upstream itself said is wrong."""
         delivery = self._delivery
+        error = _cleaned(error, self._proxy.known)
         self.trouble = error.message
         if delivery.started:
             await delivery.end(self._surface.streamer().close(error))
@@ -288,6 +299,17 @@ class _Exchange:
             log.warning("--capture: a transcript could not be written: %s", error.strerror or error)
         else:
             self._proxy.metrics.captures.labels("written").inc()
+
+
+def _cleaned(error: UpstreamError, known: Known) -> UpstreamError:
+    """An error of the upstream without the proxy's own secrets: gateways quote them."""
+    if not known:
+        return error
+    payload = _object(known.clean(json.dumps(error.payload).encode()))
+    again = error_in(payload)  # its message may have been cut in the middle of one
+    message = again.message if again is not None else known.clean_text(error.message)
+    code = known.clean_text(error.code) if error.code is not None else None
+    return UpstreamError(message, code, error.status, payload)
 
 
 async def _tail(got: Answer) -> None:

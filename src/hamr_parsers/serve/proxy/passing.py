@@ -1,4 +1,8 @@
-"""Everything that is not mended goes through as it is: any method, any path, both bodies streamed."""
+"""Everything that is not mended goes through as it is: any method, any path, both bodies streamed.
+
+One exception: errors, out of which the proxy's own secrets are taken, since gateways quote what they refuse. They are
+passed on as they come, too, but for the few bytes at the end that may be the start of one.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .client import Receive, Scope, attend, body_pieces, header
 from .delivery import Delivery, Send
 from .failure import Failure
-from .headers import from_upstream, to_upstream
+from .headers import from_upstream, to_upstream, without_body
 from .normalized import log, refuse
 from .surface import Chat
 from .upstream import Answer
@@ -20,6 +24,20 @@ if TYPE_CHECKING:
     from .app import Proxy
 
 __all__ = ["pass_on"]
+
+
+_READABLE = frozenset(("identity", "gzip", "deflate"))
+
+
+def _readable(got: Answer, shown: str) -> AsyncIterator[bytes]:
+    """The body of an error, uncompressed: it may quote what the proxy itself sent."""
+    coding = header([(name.lower(), value) for name, value in got.headers], b"content-encoding")
+    if coding is not None and coding.decode("latin-1").strip().lower() not in _READABLE:
+        said = (
+            f"answered HTTP {got.status}, in an encoding that is not read here; ask without Accept-Encoding"
+        )
+        raise Failure("status", got.status, f"the upstream {shown} {said}")
+    return got.pieces()
 
 
 async def pass_on(proxy: Proxy, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,9 +76,15 @@ async def pass_on(proxy: Proxy, scope: Scope, receive: Receive, send: Send) -> N
             response = from_upstream(got.headers, read_here=False)
             if got.status in (204, 304):
                 response = [(name, value) for name, value in response if name != b"content-length"]
+            body: AsyncIterator[bytes] | None = None
+            if got.status >= 400 and proxy.known:
+                response = proxy.known.clean_headers(response)
+                if scope["method"] != "HEAD":
+                    body = proxy.known.clean_pieces(_readable(got, proxy.upstream.shown))
+                    response = without_body(response)
             await delivery.start(got.status, response)
             delivery.watch()
-            async for piece in got.pieces(raw=True):
+            async for piece in body or got.pieces(raw=True):
                 await delivery.write(piece)
             await delivery.end()
         except Failure as failure:

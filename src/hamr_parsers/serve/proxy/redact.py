@@ -1,20 +1,26 @@
-"""Secrets taken out of what is written to disk.
+"""Secrets taken out of what is written to disk, logged, or told to a client.
 
-Theory. Two kinds. What the exchange itself carried as a secret (authorization, keys, cookies, the proxy's own headers,
-credentials in the upstream's URL) is known, and is replaced wherever it stands, in JSON's spelling too. What merely
-looks like one (keys of the well-known forms, bearer tokens, passwords in URLs, string members named `api_key` and
-the like) is replaced by pattern. A pattern eats only characters that stand plain in JSON, so what was JSON stays JSON.
-What a model itself spells out, a few characters an event, is not found.
+Theory. Clients know their own secrets, and an answer is theirs; but the proxy sends some of its own upstream, and
+gateways quote what they refuse. `Known` takes these few values out of errors, and nothing else, so that an error stays
+what it is. What is kept (captures, the log) loses more (`Redactor`), of two kinds. What the exchange itself carried as
+a secret (authorization, keys, cookies, the proxy's own headers, credentials in the upstream's URL) is known, and is
+replaced wherever it stands, in JSON's spelling too. What merely looks like one (keys of the well-known forms, bearer
+tokens, passwords in URLs, string members named `api_key` and the like) is replaced by pattern. A pattern eats only
+characters that stand plain in JSON, so what was JSON stays JSON. What a model itself spells out, a few characters an
+event, is not found.
 """
 
 from __future__ import annotations
 
+import html
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
-__all__ = ["REMOVED", "Redactor"]
+from .headers import Raw
+
+__all__ = ["REMOVED", "Known", "Redactor"]
 
 REMOVED = "[removed]"
 _SHORTEST = 6  # characters; shorter "secrets" (`none`, `x`) would blank out ordinary words
@@ -45,16 +51,68 @@ _BLOCK = 16 * 1024
 _KEPT_HEAD = re.compile(rb"(?i)^(?:bearer[ ]+|[\w-]+=)")
 
 
+class Known:
+    """Takes known values out, wherever they stand, in JSON's and HTML's spelling too.
+
+    Args:
+        secrets: the values; what is shorter than six characters would blank out ordinary words, and stays.
+    """
+
+    def __init__(self, secrets: Iterable[bytes | str]) -> None:
+        found: set[bytes] = set()
+        for secret in secrets:
+            data = secret.encode("utf-8", "replace") if isinstance(secret, str) else secret
+            if len(data) >= _SHORTEST:
+                text = data.decode("utf-8", "replace")
+                quoted = json.dumps(text)[1:-1]
+                spelled = (quoted, json.dumps(text, ensure_ascii=False)[1:-1], quoted.replace("/", "\\/"))
+                found |= {data, *(s.encode() for s in (*spelled, html.escape(text)))}
+        self._found = sorted(found, key=len, reverse=True)
+        self._longest = len(self._found[0]) if self._found else 0
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def clean(self, data: bytes) -> bytes:
+        """Data without them."""
+        for secret in self._found:
+            data = data.replace(secret, REMOVED.encode())
+        return data
+
+    def clean_text(self, text: str) -> str:
+        """Text without them."""
+        if not self._found:
+            return text
+        return self.clean(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+
+    def clean_headers(self, headers: Raw) -> Raw:
+        """Headers without them in the values."""
+        return [(name, self.clean(value)) for name, value in headers] if self._found else headers
+
+    async def clean_pieces(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The same for data that comes in pieces; what may be the start of one is held back."""
+        held = b""
+        most = max(self._longest - 1, 0)
+        async for piece in pieces:
+            data = self.clean(held + piece)
+            cut = max(len(data) - most, 0)
+            held = data[cut:]
+            if cut:
+                yield data[:cut]
+        if held:
+            yield held
+
+
 class Redactor:
     """Takes the secrets of one exchange out.
 
     Args:
-        headers: those of the request, the client's and the upstream's.
+        headers: those of the request.
         known: other secrets of the proxy.
     """
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]], known: Iterable[str] = ()) -> None:
-        found = {value.encode() for value in known}
+        found = {value.encode("utf-8", "replace") for value in known}
         for name, value in headers:
             if not _SECRET_HEADER.search(name):
                 continue
@@ -63,14 +121,11 @@ class Redactor:
                 found.update(part.partition(b"=")[2].strip() for part in value.split(b";"))
             else:
                 found.add(value.partition(b" ")[2].strip())  # what follows `Bearer`
-        spelled = {json.dumps(v.decode("utf-8", "replace"))[1:-1].encode() for v in found}
-        self._known = sorted((v for v in found | spelled if len(v) >= _SHORTEST), key=len, reverse=True)
+        self._known = Known(found)
 
     def clean(self, data: bytes) -> bytes:
         """Data without secrets."""
-        for secret in self._known:
-            data = data.replace(secret, REMOVED.encode())
-        return b"".join(map(_clean_block, _blocks(data)))
+        return b"".join(map(_clean_block, _blocks(self._known.clean(data))))
 
     def clean_json(self, value: Any) -> bytes:
         """A JSON value without secrets, as text for a file."""

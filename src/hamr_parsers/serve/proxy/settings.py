@@ -9,7 +9,7 @@ URL without credentials.
 from __future__ import annotations
 
 import fnmatch
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -166,10 +166,43 @@ class ProxySettings:
         if self.api_key is not None:
             return f"Bearer {self.api_key}"
         if self.target.credentials is not None:
-            return "Basic " + b64encode(self.target.credentials.encode()).decode()
+            return "Basic " + _base64(self.target.credentials)
         return None
 
     def secrets(self) -> list[str]:
-        """What the proxy itself knows and must not tell."""
-        name, _, password = (self.target.credentials or "").partition(":")
-        return [value for value in (self.api_key, password or name) if value]
+        """What the proxy itself knows and must not tell: keys, credentials, and the values of its own headers."""
+        url = self.target.credentials or ""
+        found = [self.api_key, self.authorization, _base64(url), *_credentials(url)]
+        for name, value in self.headers.items():
+            name = name.lower()
+            if name.startswith("accept") or name == "content-type":
+                continue  # no secrets, and blanking `application/json` out would spoil what is no secret
+            found.append(value)
+            scheme, _, rest = value.partition(" ")
+            if scheme.lower() in _SCHEMES:
+                found.append(rest.strip())
+            if scheme.lower() == "basic":
+                found += _credentials(_from_base64(rest.strip()))
+            if name == "cookie":
+                found += [part.partition("=")[2].strip() for part in value.split(";")]
+        return list(dict.fromkeys(value for value in found if value))
+
+
+_SCHEMES = ("bearer", "basic", "token", "apikey", "api-key", "key")
+
+
+def _credentials(given: str) -> list[str]:
+    """`NAME:PASSWORD` whole, and what is secret of it."""
+    name, _, password = given.partition(":")
+    return [given, password or name]
+
+
+def _base64(text: str) -> str:
+    return b64encode(text.encode()).decode()
+
+
+def _from_base64(text: str) -> str:
+    try:
+        return b64decode(text).decode()
+    except ValueError:
+        return ""

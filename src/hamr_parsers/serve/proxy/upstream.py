@@ -21,10 +21,12 @@ from urllib.request import getproxies
 import httpcore2
 import httpx2
 
+from ...client.errors import GatewayError
 from ...client.failure import Asked, broken, failure, no_models
 from .failure import Failure, Kind
 from .headers import Raw
 from .plain import PlainTransport
+from .redact import Known
 from .settings import ProxySettings
 
 __all__ = ["Answer", "Upstream"]
@@ -103,12 +105,20 @@ class Answer:
 
 
 class Upstream:
-    """Sends requests to the one upstream of the settings."""
+    """Sends requests to the one upstream of the settings.
 
-    def __init__(self, settings: ProxySettings) -> None:
+    Args:
+        settings: the proxy's.
+        known: its own secrets, which no error may tell.
+    """
+
+    def __init__(self, settings: ProxySettings, known: Known) -> None:
         self._settings = settings
         self.shown = settings.target.base
-        self._asked = Asked(self.shown, self.shown, sent_key=settings.authorization is not None)
+        self._known = known
+        self._asked = Asked(
+            self.shown, self.shown, sent_key=settings.authorization is not None, blank=known.clean_text
+        )
         times = settings.timeouts
         plain = settings.target.base.startswith("http:") and (settings.target.is_loopback or not getproxies())
         self._client = httpx2.AsyncClient(
@@ -153,11 +163,14 @@ class Upstream:
             kind, status = "connect_timeout", 504
         elif isinstance(error, _CONNECT_ERRORS):
             kind = "connect"
-        return Failure(kind, status, f"the upstream failed: {broken(self._asked, error, begun=began)}")
+        return Failure(kind, status, self._failed(broken(self._asked, error, begun=began)))
 
     def refused(self, got: Answer, body: bytes) -> str:
         """What an answer means that is not the JSON of a gateway, in words for the client's side."""
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in got.headers}
         if got.status == 200:
-            return f"the upstream failed: {no_models(self._asked, headers, body)}"
-        return f"the upstream failed: {failure(self._asked, got.status, headers, body)}"
+            return self._failed(no_models(self._asked, headers, body))
+        return self._failed(failure(self._asked, got.status, headers, body))
+
+    def _failed(self, error: GatewayError) -> str:
+        return self._known.clean_text(f"the upstream failed: {error}")
