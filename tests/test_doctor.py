@@ -725,6 +725,93 @@ def test_the_judge_finds_nothing_in_the_safe_shape() -> None:
     assert judge(chunks) == {}
 
 
+def cut_off(chunks: Chunks) -> Chunks:
+    return [one for one in chunks if not any(choice["finish_reason"] for choice in one["choices"])][:4]
+
+
+def test_a_gateway_whose_streams_all_die_is_a_failure_and_not_mended() -> None:
+    with gateway(chunks=cut_off, ends=()) as server:
+        checks, report = examine(server)
+    assert checks["answers"].mark == "failed" and checks["answers"].codes == ["all-cut"]
+    assert "7 of 7 streams end without a finish_reason" in checks["answers"].details[0]
+    said = [line for check in checks.values() for line in check.details if SHAPES["no-finish"].says in line]
+    assert said and not any("mended here" in line for line in said)
+    assert (report.exit_code, report.endpoint_compatibility) == (1, "partial")
+
+
+def test_a_gateway_that_says_nothing_at_all_is_a_failure() -> None:
+    def mute(payload: dict[str, Any]) -> dict[str, Any]:
+        payload["choices"][0]["message"] = {"role": "assistant", "content": None}
+        return payload
+
+    with gateway(chunks=lambda chunks: [chunks[0], *chunks[-2:]], whole=mute) as server:
+        checks, report = examine(server)
+    assert (checks["answers"].mark, checks["answers"].codes) == ("failed", ["no-text"])
+    assert (report.exit_code, report.endpoint_compatibility) == (1, "fail")
+
+
+class Endless(Handler):
+    """It ignores max_tokens, in a stream by small pieces, else (and with `bulk`) by one long text."""
+
+    bulk = False
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append(body)
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream" if body["stream"] else "application/json")
+        self.end_headers()
+        choice = {"index": 0, "delta": {"role": "assistant", "content": "again "}, "finish_reason": None}
+        piece = f"data: {json.dumps(self.chunk([choice]))}\n\n".encode() * 100
+        if self.bulk or not body["stream"]:
+            piece = b"x" * (1 << 20)
+            self.wfile.write(b"data: " if body["stream"] else b'{"choices": "')
+        try:
+            while True:
+                self.wfile.write(piece)
+        except OSError:
+            self.close_connection = True
+
+
+@pytest.mark.parametrize("bulk", [False, True])
+def test_an_answer_that_does_not_end_is_bounded_and_told_as_what_it_is(bulk: bool) -> None:
+    with gateway() as server:
+        server.RequestHandlerClass = type("Endless", (Endless,), {"bulk": bulk})
+        checks, report = examine(server, max_tokens=64)
+        assert len(server.asked) == 2
+    assert checks["completion"].codes == checks["stream"].codes == ["endless"]
+    assert "sends more than 8 MiB for max_tokens 64; reading was stopped here" in checks["completion"].summary
+    expected = "sends more than 8 MiB" if bulk else "ignores max_tokens: "
+    assert expected in checks["stream"].summary
+    assert not any("reported an error" in check.summary for check in checks.values())
+    assert checks["reasoning"].codes == ["not-tried"]
+    assert report.exit_code == 6
+
+
+def test_an_answer_that_drips_for_ever_is_bounded_in_time() -> None:
+    stop = threading.Event()
+
+    class Dripping(Endless):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.end_headers()
+            while not stop.wait(0.02):
+                try:
+                    self.wfile.write(b": still there\n\n")
+                except OSError:
+                    return
+
+    with gateway() as server:
+        server.RequestHandlerClass = Dripping
+        visit = Doctor(None, connect(base_url=server.base_url), full=True, timeout=0.2)
+        checks = {check.id: check for check in visit.run()}
+        stop.set()
+    assert checks["stream"].codes == ["endless"]
+    assert "did not end its answer within 0.4 s (0 pieces for max_tokens 1024)" in checks["stream"].summary
+
+
 # -- who answers -----------------------------------------------------------------------------------
 
 

@@ -25,7 +25,7 @@ from ...wire import UpstreamError
 from ..any_call import is_json_object
 from ..config.provider import ModelSettings
 from ..discovery import ServedModel, served_models
-from ..errors import ClientError
+from ..errors import ClientError, GatewayError
 from ..schema_check import check_arguments
 from . import prompts
 from .answer import Answer, Call, Reading
@@ -80,6 +80,7 @@ class Examination:
         """All checks, as they are done. When the gateway cannot be used, the rest is skipped."""
         stopped = ""
         failed: set[str] = set()
+        endless = 0
         for name, probe in self.probes():
             if stopped:
                 skipped = _skip(name, stopped)
@@ -94,10 +95,40 @@ class Examination:
                         stopped = "the gateway answers nothing"
                     if check.mark == "failed" and (name == "models" or check.exit_code in (3, 4, 5)):
                         stopped = "the gateway cannot be used"
+                    endless += "endless" in check.codes
+                    if endless >= 2:  # each of them costs minutes
+                        stopped = "the gateway does not end its answers"
             except HamrParsersError as error:
                 yield _failed(name, error)
                 if name == "models":
                     stopped = "the gateway cannot be used"
+        if not stopped:
+            yield from self.ends()
+
+    def ends(self) -> Iterator[Check]:
+        """What no single answer shows: that none of them is whole, or says anything."""
+        answers = [answer for answer in self.answers.values() if answer.error is None]
+        streamed = [answer for answer in answers if answer.payload is None]
+        if answers and not any(_speaks(answer.read) for answer in answers):
+            yield Check(
+                "answers", "gateway", "failed", "no text, no reasoning and no call came in any answer",
+                [f"{len(answers)} answers of status 200"],
+                ["the server's log; is the model loaded, and its chat template the right one?"], ["no-text"],
+            )  # fmt: skip
+        elif streamed and all(answer.cut for answer in streamed):
+            check = Check("answers", "gateway", "failed", "every streamed answer is cut", codes=["all-cut"])
+            endings = sum(answer.raw.finish is None for answer in streamed)
+            if endings:
+                check.details.append(
+                    f"{endings} of {len(streamed)} streams end without a finish_reason: what is missing cannot be"
+                    " mended, so they are given on as cut (length), and no call of them is run"
+                )
+                check.cures.append("the server's log; a proxy between that ends answers early")
+            if endings < len(streamed):
+                check.cures.append(
+                    f"a larger --max-tokens (now {self.max_tokens}), or the server's own limit"
+                )
+            yield check
 
     # -- what is there -----------------------------------------------------------------------------------------------
 
@@ -323,9 +354,10 @@ class Examination:
                 check.cures.append(cure)
                 check.codes.append("history-refused")
             else:
-                check.details.append(
-                    "the server, or the model's chat template, does not take a history with calls"
-                )
+                if not answer.died:
+                    check.details.append(
+                        "the server, or the model's chat template, does not take a history with calls"
+                    )
             yield check
             return
         if answer.read.content.strip():
@@ -550,6 +582,9 @@ class Examination:
                 check.details.append(str(oddity))
                 continue
             bad = True
+            if oddity.code == "no-finish":  # its shape is mended, what is missing is not
+                check.details.append(f"{oddity}: given on as cut (length)")
+                continue
             cured = "mended here" if oddity.cured else "not mended"
             check.details.append(f"{oddity}: {cured}")
             if not oddity.cured:
@@ -560,6 +595,11 @@ class Examination:
             check.cures.append(
                 "for clients that do not use this library: the proxy, `hamr-parse serve --upstream URL`"
             )
+
+
+def _speaks(reading: Reading) -> bool:
+    """Whether an answer says anything."""
+    return bool(reading.content.strip() or reading.reasoning.strip() or reading.calls)
 
 
 def faults(call: Call) -> list[str]:
@@ -608,7 +648,13 @@ def _skip(id: str, why: str) -> Check:
 
 def _failed(id: str, error: HamrParsersError | UpstreamError) -> Check:
     code = error.exit_code if isinstance(error, ClientError) else 1
-    return Check(id, "gateway", "failed", f"{_WHAT.get(id, id)}: {error}", exit_code=code)
+    check = Check(id, "gateway", "failed", f"{_WHAT.get(id, id)}: {error}", exit_code=code)
+    if isinstance(error, GatewayError) and error.code == "endless":
+        check.codes.append("endless")
+        check.cures.append(
+            "give the server a limit of its own (llama.cpp: -n TOKENS), so that an answer ends"
+        )
+    return check
 
 
 _WHAT = {

@@ -1,7 +1,8 @@
 """Asking a gateway and keeping what it sends, raw.
 
 Theory. A probe must see the wire as it is, so this is HTTP and nothing else: no normalizing, no retries, and every
-failure is kept beside what had come. What one answer may cost is bounded in bytes and events. The first byte may
+failure is kept beside what had come. What one answer may cost is bounded: in pieces by several times the tokens that
+were asked for (a gateway may ignore `max_tokens` and never end), in bytes, and in seconds. The first byte may
 take minutes (a model is loaded, a long prompt is read): the time-out is long, and whoever watches is told after a
 few seconds what may be going on.
 """
@@ -35,8 +36,52 @@ Notice = Callable[[str], None]
 
 _MAX_BYTES = 8 << 20
 _MAX_EVENTS = 50_000
+_PIECES = 8  # of a stream for each token that was asked for, at most; some servers send letter by letter
+_FEW = 64  # pieces that are no token: the role, the end, usage
+_WAITS = 2.0  # times the time-out that an answer may take in all, loading and all
 _LOOK = 5.0  # seconds for a look at a path that may not exist
 _PATIENCE = 8.0  # seconds of silence before somebody is told
+
+
+@dataclass
+class _Bound:
+    """What one answer may cost.
+
+    Attributes:
+        tokens: that were asked for at most.
+        started: when it was asked for.
+        seconds: that it may take in all.
+        size, pieces: what has come: bytes, and chunks with choices.
+    """
+
+    asked: Asked
+    tokens: int
+    started: float
+    seconds: float
+    size: int = 0
+    pieces: int = 0
+
+    def check(self, events: int) -> None:
+        """Stop reading where it is too much.
+
+        Raises:
+            GatewayError: its code is "endless"; it says what came, and that it is we who stopped.
+        """
+        where = self.asked.base_url
+        asked = f"max_tokens {self.tokens}"
+        if self.pieces > _PIECES * self.tokens + _FEW:
+            said = f"{where} ignores max_tokens: {self.pieces} pieces came for {asked}, and no end"
+        elif self.size > _MAX_BYTES:
+            said = f"{where} sends more than {_MAX_BYTES >> 20} MiB for {asked}"
+        elif events > _MAX_EVENTS:
+            said = f"{where} sends more than {_MAX_EVENTS} events for {asked}"
+        elif time.monotonic() - self.started > self.seconds:
+            said = (
+                f"{where} did not end its answer within {self.seconds:g} s ({self.pieces} pieces for {asked})"
+            )
+        else:
+            return
+        raise GatewayError(f"{said}; reading was stopped here", url=self.asked.url, code="endless")
 
 
 @dataclass
@@ -141,12 +186,14 @@ class Gateway:
                 self._waiting(what) as heard,
                 self._http.stream("POST", asked.url, headers=headers, content=content) as response,
             ):
-                self._receive(answer, response, started, heard, asked)
+                tokens = request.get("max_tokens")
+                bound = _Bound(asked, tokens if type(tokens) is int else 1024, started, self.timeout * _WAITS)
+                self._receive(answer, response, bound, heard, asked)
         except httpx2.TimeoutException as problem:
             answer.error, answer.died = self._silent(asked, problem, begun=bool(answer.first)), True
         except (httpx2.HTTPError, httpx2.InvalidURL) as problem:
             answer.error, answer.died = broken(asked, problem, begun=bool(answer.first)), True
-        except UpstreamError as error:
+        except (UpstreamError, GatewayError) as error:
             answer.error, answer.died = error, True
         answer.seconds = time.monotonic() - started
         choice = "auto" if read_calls else None
@@ -169,7 +216,7 @@ class Gateway:
         self,
         answer: Answer,
         response: httpx2.Response,
-        started: float,
+        bound: _Bound,
         heard: Callable[[], None],
         asked: Asked,
     ) -> None:
@@ -177,15 +224,13 @@ class Gateway:
         streams = "text/event-stream" in answer.headers.get("content-type", "")
         decoder = SSEDecoder(_MAX_BYTES)
         body: list[bytes] = []
-        size = 0
         for piece in response.iter_bytes():
             if not answer.first:
-                answer.first = time.monotonic() - started
+                answer.first = time.monotonic() - bound.started
                 if not streams and response.status_code == 200:
                     streams = piece.lstrip().startswith((b"data:", b"event:", b":"))
-            size += len(piece)
-            if size > _MAX_BYTES or len(answer.events) > _MAX_EVENTS:
-                raise UpstreamError(f"the answer is larger than {_MAX_BYTES >> 20} MiB")
+            bound.size += len(piece)
+            bound.check(len(answer.events))
             if streams and response.status_code == 200:
                 events = decoder.feed(piece)
                 answer.events += events
@@ -196,6 +241,7 @@ class Gateway:
                         heard()
                         if event.done:
                             return
+                        bound.pieces += isinstance(event.value, Mapping) and bool(event.value.get("choices"))
             else:
                 body.append(piece)
         answer.events += decoder.close()

@@ -169,6 +169,8 @@ def make_report(
 def _endpoint(checks: Iterable[Check], examination: Examination) -> Verdict:
     """`/models`, a completion and a stream: all as they should be, or mended, or not usable."""
     marks = {check.id: check.mark for check in checks if check.id in ("models", "completion", "stream")}
+    if any(check.id == "answers" and check.mark == "failed" for check in checks):
+        marks["stream"] = "failed"  # it came, but neither whole nor saying anything
     if "failed" in marks.values():
         return (
             "partial" if marks.get("models") == "passed" and "passed" in list(marks.values())[1:] else "fail"
