@@ -81,3 +81,45 @@ def test_a_quoted_object_that_nests_too_deeply_ends_its_call_alone() -> None:
         assert stream.message.content == "Done."
         told.add(str([(d.code, d.start, d.end) for d in stream.message.diagnostics]))
     assert len(told) == 1
+
+
+@pytest.mark.parametrize("family", ["auto", "llama3_json", "mistral", "deepseek_v31", "hermes"])
+def test_a_word_that_might_begin_a_call_stays_in_the_field_that_it_came_in(family: str) -> None:
+    tools = [{"type": "function", "function": {"name": "get", "parameters": {}}}]
+    parser = hp.StreamParser(parser=family, tools=tools)
+    parser.feed("Hi", channel="content")
+    parser.feed("think about it.", channel="reasoning")
+    parser.feed("More", channel="content")
+    parser.close("stop")
+    assert (parser.message.content, parser.message.reasoning) == ("HiMore", "think about it.")
+
+
+@pytest.mark.parametrize(
+    ("family", "head", "openers"),
+    [
+        ("qwen3_coder", "<tool_call>\n<function=f>\n<parameter=a>\nx\n</parameter>", "\n<parameter="),
+        ("glm45", "<tool_call>f\n<arg_key>a</arg_key>\n<arg_value>x</arg_value>", "\n<arg_key>"),
+        (
+            "minimax_m2",
+            '<minimax:tool_call>\n<invoke name="f">\n<parameter name="a">x</parameter>',
+            '\n<parameter name="',
+        ),
+    ],
+)
+def test_a_text_that_ends_in_the_opener_of_another_argument_is_cut_whatever_the_finish_reason(
+    family: str, head: str, openers: str
+) -> None:
+    """Proxies invent `stop` where a stream died."""
+    tools = [
+        {"type": "function", "function": {"name": "f", "parameters": {"properties": {"a": {}, "b": {}}}}}
+    ]
+    for end in range(2, len(openers) + 1):
+        text = head + openers[:end]
+        for pieces in ([text], list(text)):
+            parser = hp.StreamParser(parser=family, tools=tools)
+            for piece in pieces:
+                parser.feed(piece)
+            parser.close("stop")
+            assert not parser.message.tool_calls[0].complete, text
+            assert parser.message.finish_reason == "length"
+    assert hp.parse(head, parser=family, tools=tools, finish_reason="stop").tool_calls[0].complete

@@ -37,6 +37,7 @@ from .boundary import WINDOW
 from .flow import MANY
 from .free_text import FreeText
 from .state import (
+    CAPTURE,
     FENCE,
     FREE,
     OTHER,
@@ -267,8 +268,9 @@ class Machine(FreeText):
         if self._channel_now() != self._fed_channel:
             self._switch_channel()
         tail = self._decoder.decode(b"", True) if self._decoder is not None else ""
-        self._run(self._buf + tail, True)
-        self._finish()
+        rest = self._buf + tail
+        self._run(rest, True)
+        self._finish(rest)
         self._closed = True
         self._mode = SLOW
         self._events = []
@@ -327,7 +329,8 @@ class Machine(FreeText):
 
     def _switch_channel(self) -> None:
         """The gateway goes on in its other field. A marker does not span fields; a call that is open goes on."""
-        if self._phase in (TEXT, FENCE):
+        word = self._phase == CAPTURE and self._call is None and any(start.doubtful for start in self._starts)
+        if word or self._phase in (TEXT, FENCE):
             self._run(self._buf, True)
             self._buf = ""
             while self._starts:
@@ -504,8 +507,27 @@ class Machine(FreeText):
             self._events += self._early
             self._early = []
 
-    def _finish(self) -> None:
-        """No more text: close what is open."""
+    def _begins_more(self, rest: str) -> bool:
+        """Whether the end of a text is the beginning of something else than a closer."""
+        grammar = self._dialect.grammar
+        assert grammar is not None
+        tail, spellings = rest.strip(), grammar.spellings
+        closers = [
+            spelling.strip()
+            for name, known in spellings.items()
+            if name.startswith("END_") and name not in ("END_NAME", "END_KEY")
+            for spelling in known
+        ]
+        tail = tail[max((tail.rfind(c) + len(c) for c in closers if c in tail), default=0) :].strip()
+        if not tail:
+            return False
+        openers = (o for name, known in spellings.items() if not name.startswith("END_") for o in known)
+        return not any(c.startswith(tail) for c in closers) or any(
+            o.strip().startswith(tail) for o in openers
+        )
+
+    def _finish(self, rest: str) -> None:
+        """No more text: close what is open. `rest`: the end of the text, which waited for more."""
         node = self._node
         if node is None:
             return
@@ -540,7 +562,9 @@ class Machine(FreeText):
                 else:
                     self._cut_value(self._base)
             else:
-                self._end_call(ended and call.key is None and call.members > 0)
+                # behind its last member a call may end with the text, but not in the middle of the next one's opener
+                between = ended and call.key is None and call.members > 0 and not self._begins_more(rest)
+                self._end_call(between and node is not None and "KEY" not in node.accepts)
         flow = self._flow
         if flow.blanks:
             if self._after_call or not flow.begun:
