@@ -132,7 +132,7 @@ class TestCalls:
             client.stream("Go.", tools=CALL.tools, model=CALL.id) as stream,
         ):
             events = []
-            with pytest.raises(GatewayError, match="in the middle of the answer"):
+            with pytest.raises(GatewayError, match="in the middle of the answer|instead of an answer"):
                 for event in stream:
                     events.append(event)
             assert list(stream) == []  # it is over
@@ -469,6 +469,27 @@ BAD: list[tuple[str, Callable[[Exchange], None], type[GatewayError], int, str]] 
     ("404", lambda e: e.error(404, "no route"), NotAGatewayError, 3, "does the base URL end in /v1"),
     ("text", lambda e: e.send(200, "hello", "text/plain"), NotAGatewayError, 3, "no JSON"),
     ("other json", lambda e: e.json({"ok": True}), NotAGatewayError, 3, "JSON of another kind"),
+    (
+        "error that says 200",
+        lambda e: e.json({"error": {"message": "quota is used up"}}),
+        GatewayStatusError,
+        6,
+        "reported an error instead of an answer: quota is used up",
+    ),
+    (
+        "refusal that says 200",
+        lambda e: e.json({"error": {"message": "Invalid API key", "code": "invalid_api_key"}}),
+        AccessRefusedError,
+        4,
+        r"Invalid API key \(invalid_api_key\); check apiKey and headers",
+    ),
+    (
+        "401 that says 200",
+        lambda e: e.json({"data": None, "object": "list", "error": {"message": "no", "code": 401}}),
+        AccessRefusedError,
+        4,
+        r"no \(401\); check apiKey and headers",
+    ),
     ("nothing", lambda e: e.send(200, "", "application/json"), NotAGatewayError, 3, "answers with nothing"),
     ("half", lambda e: e.send(200, '{"data": [', "application/json"), GatewayStatusError, 6, "cut or broken"),
     ("400", lambda e: e.error(400, "context is full"), GatewayStatusError, 6, r"HTTP 400\): context is full"),
@@ -517,6 +538,58 @@ def test_a_dead_gateway_is_told(unused_port: int) -> None:
         ) as caught:
             client.chat("hi")
         assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize("way", ["chat", "stream"])
+@pytest.mark.parametrize(
+    "choice", [{}, {"message": None}, {"message": {}, "finish_reason": "stop"}, "hi", None]
+)
+def test_an_answer_without_a_message_is_no_success(way: str, choice: Any) -> None:
+    with (
+        Scripted(lambda e: e.json({"choices": [choice]})) as gateway,
+        ChatClient(gateway.base_url, model="m") as client,
+        pytest.raises(GatewayStatusError, match="has no message") as caught,
+    ):
+        client.chat("hi") if way == "chat" else list(client.stream("hi"))
+    assert caught.value.exit_code == 6
+
+
+def test_a_message_that_a_filter_held_back_is_an_answer() -> None:
+    held = {"choices": [{"message": None, "finish_reason": "content_filter"}]}
+    with (
+        Scripted(lambda e: e.json(held)) as gateway,
+        ChatClient(gateway.base_url, model="m") as client,
+    ):
+        assert client.chat("hi").finish_reason == "content_filter"
+
+
+@pytest.mark.parametrize("kind", [ChatClient, AsyncChatClient])
+@pytest.mark.parametrize("id_", ["a\nb", "a\r\nx: y", " a", "a ", "\x00", "é", 5])
+def test_a_session_id_that_no_header_can_carry_is_told_when_the_client_is_made(kind: Any, id_: Any) -> None:
+    with pytest.raises(ConfigurationError, match="session_id"):
+        kind("http://127.0.0.1:1/v1", session_id=id_)
+
+
+@pytest.mark.parametrize("value", ["top-secret\n", "töp-secret"])
+def test_a_header_that_cannot_be_sent_is_not_the_gateways_fault(value: str) -> None:
+    told: list[Notice] = []
+    with Scripted(answering) as gateway:
+        client = AsyncChatClient(gateway.base_url, model="m", on_notice=told.append)
+        client.session_id = value  # as a value that is known only when it is sent
+        with pytest.raises(ConfigurationError, match="the request cannot be sent") as caught:
+            asyncio.run(client.chat("hi"))
+        assert gateway.requests == [] and told == []
+    assert caught.value.__context__ is None  # the HTTP library quotes the value
+    assert "secret" not in str(caught.value)
+
+
+def test_a_wrong_use_is_told_in_the_clients_own_name() -> None:
+    with pytest.raises(TypeError, match=r"ChatClient\(\) got an unexpected keyword argument 'foo'"):
+        ChatClient("http://127.0.0.1:1/v1", foo=1)
+    with ChatClient("http://127.0.0.1:1/v1", model="m") as client:
+        for messages in (5, None):
+            with pytest.raises(ConfigurationError, match="a string or a list of messages is wanted, not"):
+                client.chat(messages)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -670,7 +743,8 @@ class TestWaiting:
                 gateway.base_url, model="m", timeout=Timeout(first=0.3, notice=0.1), on_notice=told.append
             ) as client,
         ):
-            with pytest.raises(GatewayTimeoutError, match=r"did not answer within 0\.3 s.*allow more"):
+            says = r"did not answer within 0\.3 s.*allow more: --timeout.*timeout=Timeout\(first=\.\.\.\)"
+            with pytest.raises(GatewayTimeoutError, match=says):
                 client.chat("hi") if way == "chat" else list(client.stream("hi"))
             gateway.stop.set()
         assert [n.kind for n in told] == ["waiting"]

@@ -12,7 +12,7 @@ from ..wire import Report, SSEDecoder, UpstreamError, normalize_completion
 from ..wire.collect import message_of
 from ..wire.whole import gather
 from .errors import NotAGatewayError
-from .failure import Asked, in_stream, no_models
+from .failure import Asked, in_stream, no_message, no_models
 from .request import Prepared
 
 __all__ = ["ChatResponse", "read_answer"]
@@ -53,8 +53,11 @@ def read_answer(asked: Asked, prepared: Prepared, headers: Mapping[str, str], bo
         else:
             raw = _object(body)
             completion, report = normalize_completion(raw, prepared.exchange) if raw else ({}, Report())
+            choices = raw.get("choices")
+            if isinstance(choices, list) and choices and not any(map(_says, choices)):
+                raise no_message(asked)
     except UpstreamError as error:
-        raise in_stream(asked, error) from None
+        raise in_stream(asked, error, begun=False) from None
     if not completion.get("choices"):
         if raw.get("choices") == []:
             raise NotAGatewayError(
@@ -71,6 +74,18 @@ def read_answer(asked: Asked, prepared: Prepared, headers: Mapping[str, str], bo
         raw=raw,
         completion=completion,
         report=report,
+    )
+
+
+def _says(choice: Any) -> bool:
+    """Whether a choice holds a message, or the reason why it has none."""
+    if not isinstance(choice, Mapping):
+        return False
+    held = choice.get("message") or choice.get("delta")
+    return (
+        (isinstance(held, Mapping) and bool(held))
+        or isinstance(choice.get("text"), str)
+        or choice.get("finish_reason") == "content_filter"
     )
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import SecretStr
 
-from ..wire import WireOptions
+from ..wire import WireOptions, error_in
 from .answer import ChatResponse, read_answer
 from .async_stream import AsyncChatStream, StreamEvent
 from .config.load import Configuration
@@ -33,7 +33,7 @@ from .discovery import ServedModel, served_models
 from .errors import ClientError, StreamRunningError, UnknownModelError
 from .failure import Asked, no_models
 from .notices import Notice, Timeout
-from .request import Messages, Prepared, prepare
+from .request import Messages, Prepared, check_session_id, prepare
 from .transfer import Transfer, http_client, read_whole
 
 if TYPE_CHECKING:
@@ -123,6 +123,8 @@ class AsyncChatClient:
         wire: WireOptions | None = None,
         connection: Connection | None = None,
     ) -> None:
+        if session_id is not None:
+            check_session_id(session_id)
         read = isinstance(config, Configuration)
         api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
         headers = SecretHeaders(headers or {})
@@ -191,10 +193,11 @@ class AsyncChatClient:
         transfer.begun = True
         body = await read_whole(transfer, response, asked)
         try:
-            served = served_models(json.loads(body))
+            payload = json.loads(body)
+            served = served_models(payload)
         except (ValueError, RecursionError):
-            served = None
-        if served is None:
+            payload = served = None
+        if served is None or (not served and error_in(payload) is not None):
             raise no_models(asked, response.headers, body)
         return [GatewayModel(model, connection.model(model.id, model)) for model in served]
 

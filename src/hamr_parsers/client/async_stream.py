@@ -214,7 +214,7 @@ class _Traffic:
             raise
         if reading.error is not None:
             await self._put(self._finish(died=True))
-            raise in_stream(asked, reading.error)
+            raise in_stream(asked, reading.error, begun=transfer.begun)
         if not reading.seen:
             raise no_models(asked, response.headers, reading.start)
         await self._put(self._finish())

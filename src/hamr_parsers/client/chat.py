@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import inspect
 import os
 import queue
 import threading
@@ -141,6 +142,9 @@ async def _wind_up(end: Callable[[], Awaitable[None]]) -> None:
         await end()
 
 
+_OPTIONS = frozenset(inspect.signature(AsyncChatClient).parameters)
+
+
 class ChatClient:
     """Talks to one gateway. Arguments and errors are those of `AsyncChatClient`.
 
@@ -154,6 +158,9 @@ class ChatClient:
         on_notice: Callable[[Notice], object] | None = None,
         **options: Any,
     ) -> None:
+        unknown = next((name for name in options if name not in _OPTIONS), None)
+        if unknown is not None:
+            raise TypeError(f"ChatClient() got an unexpected keyword argument {unknown!r}")
         self._notices = _Notices(on_notice)
         self._client = AsyncChatClient(base_url, on_notice=self._notices.put, **options)
         self._loop = _Loop(self._client.aclose)

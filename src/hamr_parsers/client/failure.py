@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..wire.errors import UpstreamError
+from ..wire.errors import UpstreamError, error_in
 from .errors import (
     AccessRefusedError,
+    ConfigurationError,
     GatewayError,
     GatewayStatusError,
     GatewayTimeoutError,
@@ -24,11 +25,37 @@ from .errors import (
     UnknownModelError,
 )
 
-__all__ = ["Asked", "broken", "failure", "in_stream", "is_html", "no_models", "retry_after", "timed_out"]
+__all__ = [
+    "Asked",
+    "broken",
+    "failure",
+    "in_stream",
+    "is_html",
+    "no_message",
+    "no_models",
+    "retry_after",
+    "timed_out",
+    "unsendable",
+]
 
 _SHOWN = 300
 _CLOUDFLARE = "CF-Access-Client-Id and CF-Access-Client-Secret"
 _MODEL_CODES = ("model_unknown", "model_not_found", "unknown_model", "model_not_exist")
+#: What gateways call a refused key where they give no status.
+_ACCESS_CODES = (
+    "401",
+    "403",
+    "access_denied",
+    "authentication_error",
+    "forbidden",
+    "incorrect_api_key",
+    "invalid_api_key",
+    "invalid_authentication",
+    "missing_api_key",
+    "permission_denied",
+    "permission_error",
+    "unauthorized",
+)
 _RELAY_BODY_LIMIT = "Relay takes 1 MiB"
 
 
@@ -125,6 +152,9 @@ def no_models(asked: Asked, headers: Mapping[str, str], body: bytes) -> GatewayE
     text = body[:65536].decode("utf-8", "replace")
     if is_html(headers, text):
         return failure(asked, 200, headers, body)
+    error = error_in(_json(text))
+    if error is not None:
+        return in_stream(asked, error, begun=False)
     if text.lstrip()[:1] in ("{", "[") and len(body) <= 65536 and _json(text) is None:
         return GatewayStatusError(
             f"{asked.url} answers with JSON that is cut or broken ({_size(len(body))}); did a proxy cut it?",
@@ -142,8 +172,17 @@ def no_models(asked: Asked, headers: Mapping[str, str], body: bytes) -> GatewayE
     )
 
 
-def in_stream(asked: Asked, error: UpstreamError) -> GatewayError:
-    """An error that came inside an answer whose status was 200."""
+def no_message(asked: Asked) -> GatewayError:
+    """An answer whose choices hold nothing that a model could have said."""
+    return GatewayStatusError(
+        f"the answer of {asked.base_url} has no message in its choices: it is damaged; its log may say why",
+        url=asked.url,
+        status=200,
+    )
+
+
+def in_stream(asked: Asked, error: UpstreamError, *, begun: bool = True) -> GatewayError:
+    """An error that came inside an answer whose status was 200. `begun`: after a part of what was asked for."""
     told = _Told(error.message, error.code or "")
     detail = _short(asked.blank(error.message))
     if asked.model and _is_about_model(error.status or 0, told):
@@ -151,13 +190,23 @@ def in_stream(asked: Asked, error: UpstreamError) -> GatewayError:
         found.detail = detail
         return found
     code = f" ({error.code})" if error.code else ""
-    kind = AccessRefusedError if error.status in (401, 403) else GatewayStatusError
-    return kind(
-        f"{asked.base_url} reported an error in the middle of the answer: {detail}{code}{_cure(detail)}",
+    refused = error.status in (401, 403) or told.code.lower() in _ACCESS_CODES
+    when = "in the middle of the answer" if begun else "instead of an answer"
+    cure = "; check apiKey and headers" if refused else _cure(detail)
+    return (AccessRefusedError if refused else GatewayStatusError)(
+        f"{asked.base_url} reported an error {when}: {detail}{code}{cure}",
         url=asked.url,
         status=error.status,
         detail=detail,
         code=error.code or "",
+    )
+
+
+def unsendable() -> ConfigurationError:
+    """A request that the HTTP library refuses to write. It quotes the header, which may be a key; this does not."""
+    return ConfigurationError(
+        "the request cannot be sent: a header is empty, is not ASCII, or holds a line end or a blank at its edge;"
+        " check apiKey, headers and session_id"
     )
 
 
@@ -205,9 +254,11 @@ def timed_out(asked: Asked, seconds: float, *, begun: bool) -> GatewayTimeoutErr
     if begun:
         message = f"{asked.base_url} stopped in the middle of the answer: nothing came for {seconds:g} s"
     else:
+        first = asked.model is not None
+        why = "loads a large model or reads a long prompt" if first else "is busy"
         message = (
-            f"{asked.base_url} did not answer within {seconds:g} s; if it loads a large model or reads a long"
-            " prompt, allow more (timeout=Timeout(first=...))"
+            f"{asked.base_url} did not answer within {seconds:g} s; if it {why}, allow more: --timeout, where a"
+            f" command has it, or timeout=Timeout({'first' if first else 'models'}=...) in Python"
         )
     return GatewayTimeoutError(message, url=asked.url)
 

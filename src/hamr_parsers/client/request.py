@@ -20,7 +20,7 @@ from .config.provider import ModelSettings
 from .connection import Connection, SecretHeaders
 from .errors import ConfigurationError
 
-__all__ = ["Messages", "Prepared", "prepare"]
+__all__ = ["Messages", "Prepared", "check_session_id", "prepare"]
 
 #: Messages of the chat API, answers of the library among them; a string is one message of the user.
 Messages = str | Iterable[Any]
@@ -99,6 +99,21 @@ def prepare(
     return Prepared(model, settings, _encoded(exchange.body), headers, exchange, stream)
 
 
+def check_session_id(value: str) -> None:
+    """Tell an id that no header can carry before anything is sent.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    if not isinstance(value, str):
+        raise ConfigurationError(f"session_id: a string is wanted, not {type(value).__name__}")
+    if not (value.isascii() and value.isprintable() and value == value.strip()):
+        raise ConfigurationError(
+            f"session_id {value[:80]!r}: a header carries printable ASCII without blanks at its edges; take"
+            " letters and digits"
+        )
+
+
 def _telling(settings: ModelSettings) -> str:
     """The name that tells the family: the id, or the label where that decided."""
     return settings.name if f"{settings.name!r}" in settings.resolution.reason else settings.id
@@ -109,6 +124,10 @@ def _messages(messages: Messages) -> list[Any]:
         return [{"role": "user", "content": messages}]
     if isinstance(messages, Mapping):
         raise ConfigurationError("messages: a list of messages is wanted, not one message")
+    if not isinstance(messages, Iterable):
+        raise ConfigurationError(
+            f"messages: a string or a list of messages is wanted, not {type(messages).__name__}"
+        )
     return [_message(message, index) for index, message in enumerate(messages)]
 
 

@@ -26,8 +26,8 @@ from urllib.parse import urlsplit
 import httpx2
 
 from .config.load import is_loopback
-from .errors import GatewayError, GatewayStatusError, GatewayUnreachableError
-from .failure import Asked, broken, failure, timed_out
+from .errors import ConfigurationError, GatewayError, GatewayStatusError, GatewayUnreachableError
+from .failure import Asked, broken, failure, timed_out, unsendable
 from .notices import Notice, Timeout
 
 __all__ = ["MAX_BODY", "Notify", "Transfer", "http_client", "read_whole"]
@@ -98,6 +98,7 @@ class Transfer:
 
         Raises:
             GatewayError: it failed, also when tried again.
+            ConfigurationError: a header cannot be sent.
         """
         tried = 0
         while True:
@@ -106,15 +107,19 @@ class Transfer:
                 response = await self._send()
                 if response.status_code == 200:
                     return response
-                error: GatewayError = failure(
+                error: GatewayError | ConfigurationError = failure(
                     replace(self._asked, size=len(self._body or b"")),
                     response.status_code,
                     response.headers,
                     await self._error_body(response),  # no variable: it may echo a key into a traceback
                 )
+            except (httpx2.LocalProtocolError, UnicodeEncodeError):  # ours to mend: no other try is better
+                error = unsendable()
             except httpx2.HTTPError as problem:
                 # The HTTP library's exception holds the request and its headers: it goes no further.
                 error = broken(self._asked, problem)
+            if isinstance(error, ConfigurationError):
+                raise error
             pause = self._pause(error, tried, time.monotonic() - sent)
             if pause is None:
                 raise error from None
