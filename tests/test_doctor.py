@@ -826,7 +826,13 @@ def test_an_answer_that_drips_for_ever_is_bounded_in_time() -> None:
             "unknown",
         ),
         ({"paths": {"/get_server_info": {"version": "0.5.9"}}}, "SGLang", "0.5.9"),
-        ({"paths": {"/api/v0/models": {"data": []}}}, "LM Studio", "unknown"),
+        (
+            {"paths": {"/api/v0/models": {"data": [{"id": "m", "type": "llm", "state": "loaded"}]}}},
+            "LM Studio",
+            "unknown",
+        ),
+        ({"paths": {"/api/v0/models": {"data": [{"id": "m", "object": "model"}]}}}, "unknown", "unknown"),
+        ({"paths": {"/api/version": {"version": 3}}}, "unknown", "unknown"),
         ({"paths": {"/version": {"version": "1"}}, "entry": {"owned_by": "me"}}, "vLLM", "1"),
         ({"paths": {"/version": {"version": "1"}}, "entry": {"owned_by": "library"}}, "Ollama", "unknown"),
         ({"headers": {"x-litellm-version": "1.108.0"}}, "LiteLLM", "1.108.0"),
@@ -840,6 +846,29 @@ def test_the_server_is_recognised_by_what_only_it_has(
     with gateway(calls=False, **habits) as server:
         _, report = examine(server)
     assert (report.provider_gateway, report.provider_version) == (title, version)
+
+
+@pytest.mark.parametrize(
+    "anything",
+    [
+        {"data": [{"id": MODEL, "object": "model", "state": "loaded"}]},
+        {"status": "ok", "version": "1"},
+        {"total_slots": 1, "error": None},
+        {},
+    ],
+)
+def test_a_server_that_answers_every_path_is_not_recognised_by_one(anything: dict[str, Any]) -> None:
+    class Every(Handler):
+        def do_GET(self) -> None:
+            if self.path == "/v1/models":
+                super().do_GET()
+            else:
+                self.send(200, json.dumps(anything).encode())
+
+    with gateway(calls=False) as server:
+        server.RequestHandlerClass = Every
+        _, report = examine(server)
+    assert report.provider_gateway == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -926,7 +955,8 @@ def test_a_gateway_that_stays_silent_is_told_with_the_time_out() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signal there")
-def test_ctrl_c_gives_the_report_so_far_and_exit_code_130() -> None:
+@pytest.mark.parametrize("format", ["json", "text"])
+def test_ctrl_c_gives_the_report_so_far_and_exit_code_130(format: str) -> None:
     with gateway() as server:
         asked = threading.Event()
 
@@ -946,7 +976,7 @@ def test_ctrl_c_gives_the_report_so_far_and_exit_code_130() -> None:
             "--base-url",
             server.base_url,
             "--format",
-            "json",
+            format,
         ]
         with subprocess.Popen(
             command,
@@ -960,7 +990,11 @@ def test_ctrl_c_gives_the_report_so_far_and_exit_code_130() -> None:
             out, _ = process.communicate(timeout=30)
         released.set()
     assert process.returncode == 130
+    if format == "text":
+        assert out.splitlines()[-1].startswith("interrupted, so far: ")
+        return
     report = json.loads(out)
+    assert report["summary"]["text"].startswith("interrupted, so far: ")
     assert report["model"] == MODEL
     assert "interrupted" in report["caveats"][0]
     assert report["endpoint_compatibility"] == "not tested"
@@ -1106,6 +1140,7 @@ def test_an_interruption_gives_the_report_so_far() -> None:
     assert report.model == MODEL
     assert report.native_tool_calls == "not tested"
     assert any("interrupted" in caveat for caveat in report.caveats)
+    assert report.summary.startswith("interrupted, so far: ")
 
 
 def test_an_answer_without_anything_is_no_error_of_the_doctor() -> None:

@@ -203,7 +203,8 @@ class _Shown:
         if report.base_url == "not tested":
             self.line(report.caveats[-1], "dim", indent="  ")
         failed = report.counts()["failed"]
-        self.line(report.summary, "bold red" if failed else "bold green")
+        style = "bold red" if failed else "bold yellow" if report.interrupted else "bold green"
+        self.line(report.summary, style)
 
     def line(self, text: str, style: str, indent: str = "") -> None:
         from rich.padding import Padding

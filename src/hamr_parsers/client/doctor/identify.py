@@ -2,8 +2,9 @@
 
 Theory. Each kind of gateway has a path that no other has (llama.cpp `/props`, vLLM `/version`, Ollama `/api/version`,
 Relay `/relay/status`, SGLang `/get_server_info`, LM Studio `/api/v0/models`). They are tried in an order that asks the
-outermost first (Relay stands before a llama.cpp whose headers shine through), and only as far as needed. What
-nobody claims stays unknown: nothing is guessed from the port.
+outermost first (Relay stands before a llama.cpp whose headers shine through), and only as far as needed. An answer
+tells by its fields, and only if a path beside it that nobody has is not answered in the same way: some servers answer
+every path. What nobody claims stays unknown: nothing is guessed from the port.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ _PATHS: tuple[tuple[str, str, tuple[str, ...], str | None], ...] = (
     ("/version", "vllm", ("version",), "version"),
     ("/api/v0/models", "lmstudio", ("data",), None),
 )
+#: Of LM Studio's own list of models: the fields of an entry that the API's list does not have.
+_LMSTUDIO = ("state", "arch", "publisher", "compatibility_type", "max_context_length")
+_NOBODYS = "no-such-path-of-any-server"
 _OWNERS = {
     "vllm": "vllm",
     "sglang": "sglang",
@@ -83,8 +87,14 @@ def identify(gateway: Gateway, headers: Mapping[str, str], models: Any) -> Ident
         status, _, value = gateway.look(path)
         if status != 200 or not isinstance(value, Mapping) or not any(name in value for name in fields):
             continue
+        if fields == ("version",) and not isinstance(value.get("version"), str):
+            continue
+        if kind == "lmstudio" and not any(name in _first(value) for name in _LMSTUDIO):
+            continue
         if kind == "vllm" and owner not in ("vllm", None) and "max_model_len" not in _first(models):
             continue  # others have a /version too
+        if _answers_all(gateway, path, fields):
+            continue
         told = value.get(where) if where else ""
         return Identity(kind, told if isinstance(told, str) else "", f"answers {path}")
     if "llama.cpp" in headers.get("server", ""):
@@ -92,6 +102,12 @@ def identify(gateway: Gateway, headers: Mapping[str, str], models: Any) -> Ident
     if owner is not None:
         return Identity(owner, "", f"its models are owned by {_first(models).get('owned_by')}")
     return Identity()
+
+
+def _answers_all(gateway: Gateway, path: str, fields: tuple[str, ...]) -> bool:
+    """Whether a path beside this one, which no server has, is answered alike."""
+    status, _, value = gateway.look(path[: path.rindex("/") + 1] + _NOBODYS)
+    return status == 200 and isinstance(value, Mapping) and any(name in value for name in fields)
 
 
 def _first(models: Any) -> Mapping[str, Any]:

@@ -58,6 +58,7 @@ class Report:
     diagnostics: list[str] = field(default_factory=list)
     caveats: list[str] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
+    interrupted: bool = False
 
     def counts(self) -> dict[Mark, int]:
         """How many checks ended with each mark."""
@@ -74,11 +75,12 @@ class Report:
         counts = self.counts()
         words = [f"{counts['passed']} passed"]
         words.append(f"{counts['warning']} {'warning' if counts['warning'] == 1 else 'warnings'}")
-        return ", ".join([*words, f"{counts['failed']} failed", f"{counts['skipped']} skipped"])
+        said = ", ".join([*words, f"{counts['failed']} failed", f"{counts['skipped']} skipped"])
+        return f"interrupted, so far: {said}" if self.interrupted else said
 
     def fields(self) -> dict[str, Any]:
         """The report's own fields, in their order."""
-        names = [name for name in self.__dataclass_fields__ if name != "checks"]
+        names = [name for name in self.__dataclass_fields__ if name not in ("checks", "interrupted")]
         return {name: getattr(self, name) for name in names}
 
     def to_dict(self) -> dict[str, Any]:
@@ -136,6 +138,7 @@ def make_report(
         if check.mark in ("warning", "failed")
         for code in check.codes
     ]
+    report.interrupted = interrupted
     if interrupted:
         report.caveats.append("the examination was interrupted: what is missing was not tested")
     if examination is None:
