@@ -132,7 +132,7 @@ class TestCalls:
             client.stream("Go.", tools=CALL.tools, model=CALL.id) as stream,
         ):
             events = []
-            with pytest.raises(GatewayError, match="in the middle of the answer|instead of an answer"):
+            with pytest.raises(GatewayError, match=r"in the middle of the answer|instead of an answer"):
                 for event in stream:
                     events.append(event)
             assert list(stream) == []  # it is over
