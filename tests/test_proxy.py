@@ -675,6 +675,29 @@ def test_models_and_paths_beside_v1_reach_the_upstream(plain: Any) -> None:
         assert httpx2.head(proxy.base_url + "/models", trust_env=False).content == b""
 
 
+@pytest.mark.parametrize("usual", [False, True])
+def test_a_head_answer_with_a_body_does_not_spoil_the_next(
+    usual: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if usual:
+        monkeypatch.setattr("hamr_parsers.serve.proxy.upstream.PlainTransport", lambda *_: None)
+
+    def broken(connection: socket.socket, _: bytes) -> None:
+        while True:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody")
+            if not connection.recv(65536):
+                return
+
+    with (
+        raw(broken) as server,
+        running(settings(server.base_url)) as url,
+        httpx2.Client(trust_env=False) as client,
+    ):
+        for _ in range(5):
+            assert client.head(url + "/models").status_code == 200
+            assert client.get(url + "/models").text == "body"
+
+
 def test_a_body_of_unknown_length_passes_while_it_comes() -> None:
     def pieces() -> Iterator[bytes]:
         for number in range(5):
@@ -748,6 +771,19 @@ def test_health_is_its_own_and_the_upstreams_on_request() -> None:
         told = httpx2.get(root + "/healthz?upstream=1", trust_env=False)
         assert told.status_code == 503 and "http://127.0.0.1:9/v1" in told.json()["upstream_error"]
         assert "pass-word" not in told.text
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(0, "has 0 models"), (1, "has 1 model: m0"), (2, "has 2 models: m0, m1")]
+)
+def test_the_first_line_tells_what_the_upstream_has(number: int, said: str) -> None:
+    body = json.dumps({"data": [{"id": f"m{n}"} for n in range(number)]}).encode()
+    with (
+        raw(reply("200 OK", body, "Content-Type: application/json")) as server,
+        command("--upstream", server.base_url, "--port", "0") as (process, _),
+    ):
+        assert process.stderr is not None
+        assert process.stderr.readline().strip().endswith(said)
 
 
 def test_metrics_count_what_was_done() -> None:
@@ -1027,6 +1063,30 @@ def test_an_interrupt_lets_short_answers_end_and_cuts_long_ones() -> None:
     assert answers[LONG].broken is None
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_an_interrupt_while_the_upstream_hangs_blames_nobody() -> None:
+    with (
+        raw(lambda connection, _: connection.recv(1)) as server,
+        command("--upstream", server.base_url, "--port", "0", "--drain", "0.2") as (process, url),
+    ):
+        until(lambda: server.requests)  # the look at its models
+        with ThreadPoolExecutor() as pool:
+            asked = [
+                pool.submit(httpx2.get, url + "/models", trust_env=False),
+                pool.submit(httpx2.post, url + "/chat/completions", json=ASK, trust_env=False),
+            ]
+            until(lambda: len(server.requests) == 3)
+            process.send_signal(signal.SIGINT)
+            for answered in asked:
+                got = answered.result()
+                assert got.status_code == 503 and "the proxy was ended" in got.json()["error"]["message"]
+        assert process.wait(20) == 0
+        assert process.stderr is not None
+        told = process.stderr.read()
+    assert "the proxy was ended before the upstream" in told
+    assert "closed the connection" not in told and "Traceback" not in told
+
+
 def test_a_busy_port_and_other_mistakes_are_one_sentence() -> None:
     from typer.testing import CliRunner
 
@@ -1044,10 +1104,27 @@ def test_a_busy_port_and_other_mistakes_are_one_sentence() -> None:
     assert "hermes" in refused("--upstream", "http://127.0.0.1:1", "--parser", "hermess")
     assert "hermes" in refused("--upstream", "http://127.0.0.1:1", "--model-parser", "a=hermess")
     assert "NO_SUCH_VARIABLE" in refused("--upstream", "http://127.0.0.1:1", "--api-key", "$NO_SUCH_VARIABLE")
+    for name in ("Content-Length", "transfer-encoding", "Connection", "HOST"):
+        told = refused("--upstream", "http://127.0.0.1:1", "--header", f"{name}: 5", "--port", "0")
+        assert f"--header {name}" in told
+    told = refused("--upstream", "http://127.0.0.1:1", "--header", "X-Own: a\nb", "--port", "0")
+    assert "--header X-Own" in told and "control character" in told
     file = str(Path(__file__))
     assert file in refused("--upstream", "http://127.0.0.1:1", "--capture", file, "--port", "0")
     with pytest.raises(ServeError, match="no address"):
         bind("no.such.host.invalid", 0)
+
+
+def test_headers_are_written_as_in_the_other_commands_or_as_curl_has_them() -> None:
+    with (
+        serving() as gateway,
+        command(
+            "--upstream", gateway.base_url, "--port", "0", "--header", "X-A=b:=c", "--header", "X-B: a=b"
+        ) as (_, url),
+    ):
+        httpx2.get(url + "/models", trust_env=False)
+        sent = gateway.requests[-1].headers
+        assert (sent["x-a"], sent["x-b"]) == ("b:=c", "a=b")
 
 
 def test_listening_beyond_this_machine_is_warned_of() -> None:

@@ -29,7 +29,7 @@ EPILOG = """
 Then point programs at `http://127.0.0.1:8100/v1` (`OPENAI_BASE_URL`), those of Anthropic's API at
 `http://127.0.0.1:8100` (`ANTHROPIC_BASE_URL`).
 
-`/v1/chat/completions`, `/v1/responses` and `/v1/messages` are mended; `/healthz` (`?upstream=1` asks the upstream too)
+`/v1/chat/completions`, `/v1/responses` and `/v1/messages` are mended; `/healthz` (`?upstream` asks the upstream too)
 and `/metrics` are the proxy's own; every other path goes to the upstream as it is. Ctrl-C lets running answers go on
 for a few seconds (`--drain`), a second one does not.
 """
@@ -68,8 +68,8 @@ def serve(
     header: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="'NAME: VALUE'",
-            help="Sent upstream with each request; `$NAME` in the value reads the environment.",
+            metavar="NAME=VALUE",
+            help="Sent upstream with each request (`NAME: VALUE`, too); `$NAME` in the value reads the environment.",
             show_default=False,
             rich_help_panel=_UP,
         ),
@@ -363,14 +363,12 @@ def _value(text: str | None, name: str, allow_commands: bool) -> str | None:
 
 
 def _headers(given: list[str] | tuple[str, ...], allow_commands: bool) -> dict[str, str]:
-    found = {}
-    for text in given:
-        name, colon, value = text.partition(":")
-        name = name.strip()
-        if not colon or not name or not all(c.isalnum() or c in "!#$%&'*+-.^_`|~" for c in name):
-            raise typer.BadParameter("give it as 'NAME: VALUE'", param_hint="--header")
-        found[name] = _value(value.strip(), f"--header {name}", allow_commands) or ""
-    return found
+    from .gateway import parse_headers
+
+    return {
+        name: (_value(value, f"--header {name}", allow_commands) or "").strip()
+        for name, value in parse_headers(given).items()
+    }
 
 
 def _model_parsers(given: list[str] | tuple[str, ...]) -> list[tuple[str, str]]:

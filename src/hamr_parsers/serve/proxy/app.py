@@ -138,6 +138,9 @@ class Proxy:
         try:
             models = await self._models([])
         except Failure as failure:
+            if failure.kind == "cut":
+                log.info("the proxy was ended before the upstream %s listed its models", self.upstream.shown)
+                return
             log.warning("%s; requests are sent there all the same", failure.message)
         else:
             more = f" and {len(models) - _SHOWN} more" if len(models) > _SHOWN else ""

@@ -13,7 +13,9 @@ from typing import Literal
 
 from ...wire import UpstreamError
 
-__all__ = ["Failure", "Kind"]
+__all__ = ["ENDED", "Failure", "Kind"]
+
+ENDED = "the proxy was ended before the answer was over"
 
 Kind = Literal[
     "connect",

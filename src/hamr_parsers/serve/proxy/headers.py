@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-__all__ = ["Raw", "from_upstream", "to_upstream", "without_body"]
+__all__ = ["FRAMING", "Raw", "from_upstream", "to_upstream", "without_body"]
 
 Raw = list[tuple[bytes, bytes]]
 
@@ -26,6 +26,11 @@ _HOP = frozenset(
         b"upgrade",
     )
 )
+#: Headers of a request that only whoever makes the connection and frames the body can know.
+FRAMING = frozenset(
+    ("host", "content-length", "content-encoding", "transfer-encoding", "connection", "keep-alive", "proxy-connection",
+     "te", "trailer", "upgrade", "expect")
+)  # fmt: skip
 _REQUEST = _HOP | {b"host", b"expect"}
 _BODY = frozenset((b"content-length", b"content-encoding", b"content-md5", b"digest", b"etag"))
 
@@ -47,6 +52,7 @@ def to_upstream(
     *,
     read_here: bool,
     anthropic: bool = False,
+    head: bool = False,
 ) -> Raw:
     """The request's headers for the upstream.
 
@@ -55,6 +61,8 @@ def to_upstream(
         own: those of the proxy's user, which replace the client's.
         authorization: replaces the client's.
         read_here: whether the bodies are read by the proxy (else they pass untouched).
+        head: it is a HEAD request; the connection is used for this only, since servers that send a body all the same
+            would spoil the next answer.
         anthropic: the client speaks that API, and its `x-api-key` is meant as the upstream's bearer token.
     """
     headers = list(headers)
@@ -64,6 +72,8 @@ def to_upstream(
     if authorization is not None:
         replaced.setdefault(b"authorization", authorization.encode("utf-8"))
     dropped = _REQUEST | _named(headers) | replaced.keys()
+    if head:
+        replaced[b"connection"] = b"close"
     if read_here:
         replaced[b"accept-encoding"] = b"identity"
         replaced[b"content-type"] = b"application/json"

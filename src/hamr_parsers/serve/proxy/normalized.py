@@ -31,7 +31,7 @@ from ...wire import (
 from .capture import Capture
 from .client import Receive, Scope, attend, read_json
 from .delivery import SSE_HEADERS, Delivery, Send
-from .failure import Failure
+from .failure import ENDED, Failure
 from .headers import Raw, from_upstream, to_upstream
 from .redact import Known, Redactor
 from .surface import Messages, Streamer, Surface
@@ -44,7 +44,6 @@ __all__ = ["answer"]
 
 JSON_HEADERS: Raw = [(b"content-type", b"application/json")]
 _ERROR = 1 << 20  # bytes of an error that are read
-_ENDED = "the proxy was ended before the answer was over"
 _EVENTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
 _TAIL = 0.1  # seconds that an upstream has to end its response after `[DONE]`, to keep the connection
 
@@ -145,7 +144,7 @@ class _Exchange:
             except asyncio.CancelledError:
                 if not self._proxy.closing:
                     raise
-                await self._end(Failure("cut", 503, _ENDED))
+                await self._end(Failure("cut", 503, ENDED))
         finally:
             delivery.release()
             if got is not None:
@@ -196,7 +195,7 @@ class _Exchange:
         except asyncio.CancelledError:
             if not self._proxy.closing:
                 raise
-            broken = UpstreamError(_ENDED, "cut", 503)
+            broken = UpstreamError(ENDED, "cut", 503)
         finally:
             metrics.active.dec()
         if streamer.error is not None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .client import Receive, Scope, attend, body_pieces, header
 from .delivery import Delivery, Send
-from .failure import Failure
+from .failure import ENDED, Failure
 from .headers import from_upstream, to_upstream, without_body
 from .normalized import log, refuse
 from .surface import Chat
@@ -45,7 +45,13 @@ async def pass_on(proxy: Proxy, scope: Scope, receive: Receive, send: Send) -> N
     delivery = Delivery(send, proxy.settings.timeouts)
     began = time.monotonic()
     settings = proxy.settings
-    headers = to_upstream(scope["headers"], settings.headers, settings.authorization, read_here=False)
+    headers = to_upstream(
+        scope["headers"],
+        settings.headers,
+        settings.authorization,
+        read_here=False,
+        head=scope["method"] == "HEAD",
+    )
     path = scope.get("raw_path", scope["path"].encode()).decode("latin-1").partition("?")[0]
     query = scope["query_string"].decode("latin-1")
     url = settings.target.url(path) + (f"?{query}" if query else "")
@@ -92,6 +98,10 @@ async def pass_on(proxy: Proxy, scope: Scope, receive: Receive, send: Send) -> N
             if not delivery.started:
                 await refuse(delivery, Chat, failure)
             # else the response just breaks off, without its end: the client must not take it for whole
+        except asyncio.CancelledError:
+            if not proxy.closing or delivery.started:
+                raise
+            await refuse(delivery, Chat, Failure("cut", 503, ENDED))
         finally:
             delivery.release()
             if got is not None:

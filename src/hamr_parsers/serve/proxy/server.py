@@ -87,6 +87,7 @@ class _Server(uvicorn.Server):
             await super().shutdown(sockets)
         finally:
             timer.cancel()
+            self._proxy.closing = True  # what still runs after a second signal was ended by us, too
 
 
 def _config(proxy: Proxy) -> uvicorn.Config:

@@ -9,6 +9,7 @@ URL without credentials.
 from __future__ import annotations
 
 import fnmatch
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from ...errors import HamrParsersError
 from ...wire import WireOptions
+from .headers import FRAMING
 
 __all__ = ["LOCAL_NAMES", "Limits", "ProxySettings", "ServeError", "Target", "Timeouts"]
 
@@ -139,6 +141,9 @@ class ProxySettings:
         passed: paths that are passed on untouched, e.g. "/v1/messages" of an upstream that serves it itself.
         capture: where transcripts are written; None: nowhere.
         hosts: the names that requests may call the proxy by, beside addresses of this machine; None: any.
+
+    Raises:
+        ServeError: a header of its own cannot be sent with each request.
     """
 
     target: Target
@@ -151,6 +156,21 @@ class ProxySettings:
     limits: Limits = field(default_factory=Limits)
     capture: Path | None = None
     hosts: frozenset[str] | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in self.headers.items():
+            if name.lower() in FRAMING:
+                raise ServeError(
+                    f"--header {name}: every request to the upstream has its own {name}; leave this header out"
+                )
+            if not _NAME.fullmatch(name):
+                raise ServeError(f"--header {name!r}: that is no name of a header")
+            if _CONTROL.search(value):
+                raise ServeError(
+                    f"--header {name}: the value has a line break or another control character in it"
+                )
+        if self.api_key is not None and _CONTROL.search(self.api_key):
+            raise ServeError("--api-key: the key has a line break or another control character in it")
 
     def wire_for(self, model: object) -> WireOptions:
         """How the answers of a model are read."""
@@ -188,6 +208,8 @@ class ProxySettings:
         return list(dict.fromkeys(value for value in found if value))
 
 
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _SCHEMES = ("bearer", "basic", "token", "apikey", "api-key", "key")
 
 

@@ -23,7 +23,7 @@ import httpx2
 
 from ...client.errors import GatewayError
 from ...client.failure import Asked, broken, failure, no_models
-from .failure import Failure, Kind
+from .failure import ENDED, Failure, Kind
 from .headers import Raw
 from .plain import PlainTransport
 from .redact import Known
@@ -116,6 +116,7 @@ class Upstream:
         self._settings = settings
         self.shown = settings.target.base
         self._known = known
+        self._closed = False
         self._asked = Asked(
             self.shown, self.shown, sent_key=settings.authorization is not None, blank=known.clean_text
         )
@@ -147,11 +148,14 @@ class Upstream:
             raise self.failure(error) from error
 
     async def close(self) -> None:
-        """End all connections."""
+        """End all connections; whatever still waits for an answer fails."""
+        self._closed = True
         await self._client.aclose()
 
     def failure(self, error: Exception, *, began: bool = False) -> Failure:
         """An error of httpx2 in words for the client's side."""
+        if self._closed:  # not the upstream hung up: the proxy did
+            return Failure("cut", 503, ENDED)
         times = self._settings.timeouts
         kind: Kind = "broken"
         status = 502
