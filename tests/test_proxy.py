@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import html
 import json
 import os
 import re
@@ -28,7 +29,7 @@ import httpx2
 
 from hamr_parsers.cli.app import app
 from hamr_parsers.serve.proxy import Limits, ProxySettings, ServeError, Target, Timeouts, bind, running
-from hamr_parsers.serve.proxy.redact import Redactor
+from hamr_parsers.serve.proxy.redact import Known, Redactor
 from hamr_parsers.serve.replay import ReplayGateway
 from hamr_parsers.wire import WireOptions
 from tests.gateway import Answered, post, question, serving
@@ -990,6 +991,28 @@ def test_errors_that_pass_are_cleaned_across_pieces_and_nothing_else_is() -> Non
     ):
         answered = post(At(url), {}, path="/embeddings")
         assert answered.status == 403 and "encoding" in answered.json()["error"]["message"]
+
+
+def test_known_secrets_are_found_however_they_are_escaped() -> None:
+    secret = "p/q\"r\\s+t&é😀<x='y"
+    known = Known([secret, "plain-secret"])
+    told = {"a": secret, "b": repr({"a": secret}), "c": json.dumps({"a": secret}), "d": html.escape(secret)}
+    for text in (
+        json.dumps(told),
+        json.dumps(told, ensure_ascii=False),
+        json.dumps(told).replace("/", "\\/").replace("+", "\\u002B"),
+        json.dumps([json.dumps(told)]),
+        str(told),
+    ):
+        assert known.clean_text(text).count("[removed]") == len(told), text
+    assert known.clean(b"x plain-secret y") == b"x [removed] y"
+    seconds = []
+    for size in (20_000, 200_000):
+        hostile = b"p" + b"\\" * size + b'p/q"r' + b"\\" * size
+        before = time.process_time()
+        Known([secret, "\\" * 3 + '"a\\"b\\c"d']).clean(hostile)
+        seconds.append(time.process_time() - before)
+    assert seconds[1] < 100 * seconds[0] + 1
 
 
 def test_tools_with_secret_looking_parameters_stay_whole() -> None:

@@ -52,31 +52,27 @@ _KEPT_HEAD = re.compile(rb"(?i)^(?:bearer[ ]+|[\w-]+=)")
 
 
 class Known:
-    """Takes known values out, wherever they stand, in JSON's and HTML's spelling too.
+    """Takes known values out, wherever they stand, escaped as JSON, HTML or programming languages do, too.
 
     Args:
         secrets: the values; what is shorter than six characters would blank out ordinary words, and stays.
     """
 
     def __init__(self, secrets: Iterable[bytes | str]) -> None:
-        found: set[bytes] = set()
-        for secret in secrets:
-            data = secret.encode("utf-8", "replace") if isinstance(secret, str) else secret
-            if len(data) >= _SHORTEST:
-                text = data.decode("utf-8", "replace")
-                quoted = json.dumps(text)[1:-1]
-                spelled = (quoted, json.dumps(text, ensure_ascii=False)[1:-1], quoted.replace("/", "\\/"))
-                found |= {data, *(s.encode() for s in (*spelled, html.escape(text)))}
-        self._found = sorted(found, key=len, reverse=True)
-        self._longest = len(self._found[0]) if self._found else 0
+        every = {s.encode("utf-8", "replace") if isinstance(s, str) else s for s in secrets}
+        found = sorted((s for s in every if len(s) >= _SHORTEST), key=len, reverse=True)
+        self._found = [(secret, _escaped(secret.decode("utf-8", "replace"))) for secret in found]
+        self._longest = max((len(s) if p is None else _SPELLED * len(s) for s, p in self._found), default=0)
 
     def __bool__(self) -> bool:
         return bool(self._found)
 
     def clean(self, data: bytes) -> bytes:
         """Data without them."""
-        for secret in self._found:
+        for secret, escaped in self._found:
             data = data.replace(secret, REMOVED.encode())
+            if escaped is not None:
+                data = escaped.sub(REMOVED.encode(), data)
         return data
 
     def clean_text(self, text: str) -> str:
@@ -101,6 +97,29 @@ class Known:
                 yield data[:cut]
         if held:
             yield held
+
+
+_SPELLED = 8  # bytes that a byte may be spelled with: `\\\\u002b`
+
+
+def _escaped(text: str) -> re.Pattern[bytes] | None:
+    """Text with any number of backslashes, or a spelling of JSON or HTML, where escaping may put one; None: nowhere.
+
+    No more than linear: what eats backslashes gives none back, and it is never what a match begins with.
+    """
+    parts: list[str] = []
+    for char in re.findall(r"\\+|[^\\]", text.lstrip("\\")):
+        if char[0] == "\\":
+            parts.append(r"\\++")
+        elif char.isascii() and (char.isalnum() or char in "-_.~ "):
+            parts.append(re.escape(char))
+        else:
+            escape = f"u{ord(char):04x}" if char.isascii() else json.dumps(char)[2:-1].replace("\\", r"\\+")
+            ways = f"(?:{re.escape(char)}|{re.escape(html.escape(char))}|(?i:{escape}))"
+            parts.append((r"\\*+" if parts else r"\\?") + ways)
+    if len(parts) < _SHORTEST or all(len(part) <= 2 for part in parts):
+        return None
+    return re.compile("".join(parts).encode())
 
 
 class Redactor:
