@@ -1122,6 +1122,30 @@ class TestAsync:
         with Scripted(endless) as gateway:
             asyncio.run(main(gateway.base_url))
 
+    def test_closing_is_told_to_who_waits(self) -> None:
+        def serve(exchange: Exchange) -> None:
+            if exchange.body["stream"]:
+                exchange.stream([chunk("a"), lambda: exchange.server.stop.wait(20)])
+            else:
+                exchange.server.stop.wait(20)
+
+        async def main(gateway: Scripted) -> None:
+            client = AsyncChatClient(gateway.base_url, model="m")
+            stream = client.stream("hi")
+            await anext(stream)
+            tasks = [asyncio.ensure_future(anext(stream)), asyncio.ensure_future(client.chat("hi"))]
+            while len(gateway.requests) < 2:
+                await asyncio.sleep(0.01)
+            await client.aclose()
+            for task in tasks:
+                with pytest.raises(ClientError, match="this client was closed") as caught:
+                    await task
+                assert not isinstance(caught.value, GatewayError)
+            gateway.stop.set()
+
+        with Scripted(serve) as gateway:
+            asyncio.run(main(gateway))
+
     def test_a_stream_of_a_loop_that_stands_still_holds_nothing_up(self) -> None:
         async def begin(client: AsyncChatClient) -> Any:
             stream = client.stream("hi", model="slow")

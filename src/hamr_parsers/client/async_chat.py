@@ -31,7 +31,7 @@ from .config.provider import ModelSettings
 from .connection import Connection, SecretHeaders, connect
 from .discovery import ServedModel, served_models
 from .errors import ClientError, StreamRunningError, UnknownModelError
-from .failure import Asked, no_models
+from .failure import Asked, closed, no_models
 from .notices import Notice, Timeout
 from .request import Messages, Prepared, check_session_id, prepare
 from .transfer import Transfer, http_client, read_whole
@@ -166,7 +166,7 @@ class AsyncChatClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections; the client is not to be used any more."""
+        """Close the connections; the client is not to be used any more. What waits for an answer gets an error."""
         self._closed = True
         http, self._http = self._http, None
         if http is not None and self._http_loop is asyncio.get_running_loop():
@@ -345,7 +345,7 @@ class AsyncChatClient:
         notify: Callable[[Notice], Any] | None = None,
     ) -> Transfer:
         if self._closed:
-            raise ClientError("this client was closed; make a new one")
+            raise closed()
         loop = asyncio.get_running_loop()
         if self._http is None or self._http_loop is not loop:  # connections belong to a loop
             self._http, self._http_loop = http_client(self.connection.base_url, self.timeout), loop

@@ -22,7 +22,7 @@ from ..message import ParsedMessage
 from ..wire import ChatNormalizer, Report, SSEDecoder, SSEEvent, UpstreamError
 from ..wire.collect import Collector
 from .answer import read_answer
-from .errors import GatewayError, UnknownModelError
+from .errors import ClientError, GatewayError, UnknownModelError
 from .failure import Asked, in_stream, no_models
 from .notices import Notice
 from .request import Prepared
@@ -209,7 +209,7 @@ class _Traffic:
                 await self._take(decoder.close(), reading)
         except UpstreamError as error:  # an event too large to be read
             reading.error = error
-        except GatewayError:
+        except ClientError:
             await self._put(self._finish(died=True))
             raise
         if reading.error is not None:

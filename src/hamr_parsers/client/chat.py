@@ -26,6 +26,7 @@ from ..wire import Report
 from .async_chat import AsyncChatClient, AsyncChatStream, ChatResponse, GatewayModel, StreamEvent
 from .connection import Connection
 from .errors import ClientError, without_frames
+from .failure import closed
 from .notices import Notice
 from .request import Messages
 
@@ -34,7 +35,6 @@ __all__ = ["AsyncChatClient", "ChatClient", "ChatStream"]
 T = TypeVar("T")
 
 
-_CLOSED = "this client was closed; make a new one"
 _END = 5.0  # seconds that work which was cancelled gets to end
 
 
@@ -67,7 +67,7 @@ class _Loop:
             with without_frames():
                 return future.result()
         except concurrent.futures.CancelledError:  # by `stop`: nobody else holds the future
-            raise ClientError(_CLOSED) from None
+            raise closed() from None
         except BaseException:
             self.cancel(future)
             raise
@@ -99,7 +99,7 @@ class _Loop:
 
     def _running(self) -> asyncio.AbstractEventLoop:
         if self._stopped:
-            raise ClientError(_CLOSED)
+            raise closed()
         if self._loop is None or self._pid != os.getpid():
             self._loop, self._pid = asyncio.new_event_loop(), os.getpid()
             self._thread = threading.Thread(

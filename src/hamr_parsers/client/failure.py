@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from ..wire.errors import UpstreamError, error_in
 from .errors import (
     AccessRefusedError,
+    ClientError,
     ConfigurationError,
     GatewayError,
     GatewayStatusError,
@@ -28,6 +29,7 @@ from .errors import (
 __all__ = [
     "Asked",
     "broken",
+    "closed",
     "failure",
     "in_stream",
     "is_html",
@@ -200,6 +202,11 @@ def in_stream(asked: Asked, error: UpstreamError, *, begun: bool = True) -> Gate
         detail=detail,
         code=error.code or "",
     )
+
+
+def closed() -> ClientError:
+    """The client was closed, before its work or under it: no fault of the gateway."""
+    return ClientError("this client was closed; make a new one")
 
 
 def unsendable() -> ConfigurationError:

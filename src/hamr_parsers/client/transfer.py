@@ -26,8 +26,8 @@ from urllib.parse import urlsplit
 import httpx2
 
 from .config.load import is_loopback
-from .errors import ConfigurationError, GatewayError, GatewayStatusError, GatewayUnreachableError
-from .failure import Asked, broken, failure, timed_out, unsendable
+from .errors import ClientError, GatewayError, GatewayStatusError, GatewayUnreachableError
+from .failure import Asked, broken, closed, failure, timed_out, unsendable
 from .notices import Notice, Timeout
 
 __all__ = ["MAX_BODY", "Notify", "Transfer", "http_client", "read_whole"]
@@ -99,6 +99,7 @@ class Transfer:
         Raises:
             GatewayError: it failed, also when tried again.
             ConfigurationError: a header cannot be sent.
+            ClientError: the client was closed meanwhile.
         """
         tried = 0
         while True:
@@ -107,7 +108,7 @@ class Transfer:
                 response = await self._send()
                 if response.status_code == 200:
                     return response
-                error: GatewayError | ConfigurationError = failure(
+                error: ClientError = failure(
                     replace(self._asked, size=len(self._body or b"")),
                     response.status_code,
                     response.headers,
@@ -115,10 +116,15 @@ class Transfer:
                 )
             except (httpx2.LocalProtocolError, UnicodeEncodeError):  # ours to mend: no other try is better
                 error = unsendable()
-            except httpx2.HTTPError as problem:
+            except (httpx2.HTTPError, RuntimeError) as problem:
                 # The HTTP library's exception holds the request and its headers: it goes no further.
-                error = broken(self._asked, problem)
-            if isinstance(error, ConfigurationError):
+                if self._http.is_closed:
+                    error = closed()
+                elif isinstance(problem, RuntimeError):
+                    raise
+                else:
+                    error = broken(self._asked, problem)
+            if not isinstance(error, GatewayError):
                 raise error
             pause = self._pause(error, tried, time.monotonic() - sent)
             if pause is None:
@@ -181,7 +187,11 @@ class Transfer:
                     piece = await self._watched(anext(body))
                 except StopAsyncIteration:
                     return
-                except httpx2.HTTPError as problem:
+                except (httpx2.HTTPError, RuntimeError) as problem:
+                    if self._http.is_closed:
+                        raise closed() from None
+                    if isinstance(problem, RuntimeError):
+                        raise
                     raise broken(self._asked, problem, begun=True) from None
                 if piece:
                     yield piece
