@@ -1129,11 +1129,13 @@ class TestAsync:
             else:
                 exchange.server.stop.wait(20)
 
+        async def read(client: AsyncChatClient) -> None:
+            async for _ in client.stream("hi"):
+                pass
+
         async def main(gateway: Scripted) -> None:
             client = AsyncChatClient(gateway.base_url, model="m")
-            stream = client.stream("hi")
-            await anext(stream)
-            tasks = [asyncio.ensure_future(anext(stream)), asyncio.ensure_future(client.chat("hi"))]
+            tasks = [asyncio.ensure_future(read(client)), asyncio.ensure_future(client.chat("hi"))]
             while len(gateway.requests) < 2:
                 await asyncio.sleep(0.01)
             await client.aclose()
