@@ -227,6 +227,8 @@ class Transfer:
                 task.cancel()
                 with suppress(BaseException):
                     await task
+            if asyncio.iscoroutine(step):
+                step.close()  # cancelled before it began, it would be told as never awaited
 
     def _waiting(self, quiet: float) -> Notice:
         what = (
