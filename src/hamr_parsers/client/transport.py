@@ -80,15 +80,13 @@ def async_httpx2_client(**options: Any) -> httpx2.AsyncClient:
 
 def httpx_client(**options: Any) -> httpx.Client:
     """`httpx2_client` for programs on httpx: `openai` 2, litellm, instructor."""
-    import httpx
-
+    httpx = _httpx()
     return _client(httpx, httpx.Client, "Transport", "HTTPTransport", options)  # type: ignore[no-any-return]
 
 
 def async_httpx_client(**options: Any) -> httpx.AsyncClient:
     """`httpx_client` for asynchronous programs."""
-    import httpx
-
+    httpx = _httpx()
     client = _client(httpx, httpx.AsyncClient, "AsyncTransport", "AsyncHTTPTransport", options)
     return client  # type: ignore[no-any-return]
 
@@ -99,6 +97,14 @@ def _httpx2() -> Any:
     except ModuleNotFoundError:
         raise MissingExtraError("client", "httpx2") from None
     return httpx2
+
+
+def _httpx() -> Any:
+    try:
+        import httpx
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("this needs httpx: pip install httpx", name="httpx") from None
+    return httpx
 
 
 def _client(http: Any, kind: Any, ours: str, theirs: str, options: dict[str, Any]) -> Any:
