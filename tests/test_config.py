@@ -673,6 +673,21 @@ class TestModels:
         (warning,) = load_configuration().warnings
         assert "telepathy" in warning and "providers.relay" in warning
 
+    def test_an_unknown_thinking_level_is_kept_with_a_warning(self, home: Home) -> None:
+        levels = {"models": [{"id": "m", "thinkingLevelMap": {"ultra": "u"}}]}
+        home(relay(**levels), toml='[active]\nthinking = "bananas"\n')
+        connection = connect()
+        assert connection.thinking is not None and connection.thinking.value == "bananas"
+        (warning,) = connection.warnings
+        for part in ("config.toml: active.thinking: ", "'bananas'", "off, minimal, low", "on, ultra"):
+            assert part in warning
+        (warning,) = connect(base_url="http://127.0.0.1:1", thinking="pears").warnings
+        assert "'pears'" in warning and "ultra" not in warning
+        for known in ("ultra", "off", "None", "low", "on", True, False):
+            home(toml=f"[active]\nthinking = {json.dumps(known)}\n")
+            assert connect().warnings == []
+            assert connect(thinking=known).warnings == []
+
 
 class Traits:
     def __init__(self, reasoning: bool | None = None, levels: dict[str, str | None] | None = None) -> None:

@@ -255,6 +255,7 @@ class TestLogin:
             (("--preset", "relay", "--api-key", "!echo x"), "--allow-commands"),
             (("--preset", "relay", "--parser", "hermez"), "did you mean 'hermes'"),
             (("--preset", "relay", "--offline", "--name", " "), "--name"),
+            (("--preset", "relay", "--offline", "--header", "Host=a"), "--header Host: Host is set by"),
         ],
     )
     def test_wrong_usage_is_code_2(
@@ -313,6 +314,17 @@ def test_on_a_terminal_it_asks(gateway: Scripted, tmp_path: Path) -> None:
     assert "hidden): \r\n" in seen  # the key was not shown while it was typed
     providers = json.loads((tmp_path / ".hamr" / "agent" / "models.json").read_text())["providers"]
     assert providers["llamacpp"]["apiKey"] == "$MY_KEY"
+
+
+def test_an_end_of_input_at_a_question_is_code_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    import typer
+
+    from hamr_parsers.cli import login
+
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    with pytest.raises(typer.Exit) as caught:
+        login._ask("Name", "x")
+    assert caught.value.exit_code == 130
 
 
 class TestModels:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,7 +35,7 @@ the provider; what is listed already stays as it is. If no gateway answers, noth
 without asking it. In the file, `$NAME` is an environment variable and `$$` a dollar sign.
 
 Exit codes: **2** usage or configuration, **3** no gateway answers, **4** it refuses the key, **5** it has no such
-model, **6** it answers with an error.
+model, **6** it answers with an error, **130** stopped at a question.
 """
 
 MOST_MODELS = 50
@@ -87,7 +89,7 @@ def login(
 ) -> int:
     """Add a gateway to models.json, with the models that it serves."""
     from ..client.config import find_preset
-    from ..client.config.load import check_base_url, default_models_json
+    from ..client.config.load import check_base_url, check_header_name, default_models_json
     from ..client.config.models_json import read_models_json
     from ..client.config.presets import PRESETS
     from ..client.config.write import put_provider
@@ -120,6 +122,10 @@ def login(
     headers = gw.parse_headers(header)
     for header_name, value in headers.items():
         gw.template_of(value, f"--header {header_name}")
+        try:
+            check_header_name(header_name)
+        except ConfigurationError as error:
+            raise ConfigurationError(error.reason, key=f"--header {header_name}") from None
     if parser is not None:
         get_family(parser)
     default_name = chosen.id if chosen is not None and chosen.id != "custom" else "custom"
@@ -191,7 +197,7 @@ def _tell(
 ) -> None:
     from ..client.config import load_configuration
     from ..client.config.source import shown_path
-    from ..client.errors import ClientError
+    from ..client.errors import ClientError, ProviderError
 
     what = "added" if written.new else "updated"
     typer.echo(visible(f"{shown_path(written.path)}: {what} provider {provider!r}, {url}"))
@@ -214,8 +220,11 @@ def _tell(
         )
     try:
         used = load_configuration(models_json=written.path).provider().name
-    except ClientError:
+    except ProviderError:
         used = None
+    except ClientError as error:  # another file cannot be used
+        complain(str(error))
+        return
     if used != provider:
         complain(
             f"in use is {used!r}: name the new one with --provider {provider}"
@@ -228,10 +237,22 @@ def _tell(
 # --- questions ----------------------------------------------------------------------------------------------
 
 
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Ctrl-C and Ctrl-D at a question end the command with 130, as an interrupt ends the others."""
+    try:
+        yield
+    except typer.Abort:
+        typer.echo(err=True)
+        complain("stopped; nothing was written")
+        raise typer.Exit(130) from None
+
+
 def _ask(question: str, default: str | None = None, hide: bool = False) -> str:
-    answer = typer.prompt(
-        question, default=default or "", show_default=bool(default), hide_input=hide, err=True
-    )
+    with _stoppable():
+        answer = typer.prompt(
+            question, default=default or "", show_default=bool(default), hide_input=hide, err=True
+        )
     return str(answer).strip()
 
 
@@ -258,4 +279,5 @@ def _ask_key(preset: Preset | None) -> str | None:
 
 def _write_anyway(error: Exception) -> bool:
     complain(str(error))
-    return typer.confirm("Write it anyway?", default=False, err=True)
+    with _stoppable():
+        return typer.confirm("Write it anyway?", default=False, err=True)

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 
 from .._version import __version__
 from ..families.registry import get_family
+from .config.compat import odd_level
 from .config.interpolate import Template
 from .config.load import Configuration, check_base_url, check_header_name, load_configuration
 from .config.provider import ModelSettings, Provider, merged_headers
@@ -66,8 +67,13 @@ class Connection:
 
     @property
     def warnings(self) -> list[str]:
-        """What the files hold that is odd."""
-        return list(self.configuration.warnings) if self.configuration is not None else []
+        """What the files or the options hold that is odd."""
+        found = list(self.configuration.warnings) if self.configuration is not None else []
+        # A file's level was judged where it was read.
+        if self.thinking is not None and self.thinking.source.kind != "file":
+            odd = odd_level(self.thinking.value, self.provider.named_levels())
+            found += [odd] if odd is not None else []
+        return found
 
     def configured_model(self) -> Sourced[str] | None:
         """The model that options or files name, as an id for the API; None if they leave it open."""

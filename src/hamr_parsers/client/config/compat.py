@@ -15,12 +15,12 @@ and it costs context. Relay drops it in any case.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["LEVELS", "THINKING_FORMATS", "Compat", "ModelTraits", "apply_compat"]
+__all__ = ["LEVELS", "THINKING_FORMATS", "Compat", "ModelTraits", "apply_compat", "odd_level"]
 
 #: Thinking levels from none to most; `on` is thinking without a level.
 LEVELS = ("off", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -42,6 +42,19 @@ _THINKING_TEXT = "<thinking>\n{}\n</thinking>"
 _BETWEEN = "I have the results."  # what stands where an endpoint wants an answer after tool results
 
 Request = dict[str, Any]
+
+
+def odd_level(level: str, named: Iterable[str] = ()) -> str | None:
+    """What to say of a thinking level that is not known, as one sentence; None for one that is.
+
+    Args:
+        level: what an option or a file says.
+        named: more levels: those of `thinkingLevelMap`.
+    """
+    known = dict.fromkeys((*LEVELS, "on", *named))
+    if level in known or level.lower() in _OFF:
+        return None
+    return f"thinking level {level!r} is not known here and is sent as it stands; known: {', '.join(known)}"
 
 
 class Compat(BaseModel):

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 from ...errors import UnknownParserError
 from ...families.registry import get_family
 from ..errors import ConfigurationError, ProviderError, nearest, some, without_frames
-from .compat import THINKING_FORMATS, Compat
+from .compat import THINKING_FORMATS, Compat, odd_level
 from .interpolate import Template, variable
 from .models_json import ModelsFile, OverrideEntry, read_models_json
 from .presets import DEFAULT_BASE_URL, PRESETS, find_preset
@@ -236,6 +236,11 @@ def _load(
             below, repository = led_away[name]
             here = is_loopback(provider.base_url.value)
             check_repository(provider, below, repository, local=here, own=_user_toml(environ))
+    if found.thinking is not None:
+        named = [level for provider in found.providers.values() for level in provider.named_levels()]
+        odd = odd_level(found.thinking.value, named)
+        if odd is not None:
+            found.warnings.append(f"{found.thinking.source}: {odd}")
     return found
 
 

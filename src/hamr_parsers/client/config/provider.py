@@ -158,6 +158,14 @@ class Provider:
                     return id_
         return next((id_ for id_ in self.models if id_.lower() == wanted), None)
 
+    def named_levels(self) -> list[str]:
+        """The thinking levels that a `thinkingLevelMap` of its models names."""
+        layers = (*self.models.values(), *self.overrides.values())
+        maps = [
+            layer.values["thinking_levels"].value for layer in layers if "thinking_levels" in layer.values
+        ]
+        return list(dict.fromkeys(level for map_ in maps for level in map_))
+
     def unknown_overrides(self, served: Iterable[str]) -> list[str]:
         """The ids of `modelOverrides` that no listed or served model has: they have no effect."""
         known = {*self.models, *served}
