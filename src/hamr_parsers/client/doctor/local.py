@@ -118,7 +118,8 @@ def _variables(provider: Provider, allowed: bool) -> Check:
     commands = [name for name, template in templates.items() if template.is_command]
     id_ = "variables"
     if missing:
-        unset = dict.fromkeys(v for name in missing for v in templates[name].variables)
+        shown = (v for name in missing for v in templates[name].shown_variables() if v != "$***")
+        unset = dict.fromkeys(v.removeprefix("$") for v in shown)
         said = f"{provider.name}: a variable is not set that {', '.join(missing)} needs"
         cures = [f"export {name}=..." for name in unset]
         return Check(id_, "local", "failed", said, details, cures, exit_code=EXIT_CONFIGURATION)
