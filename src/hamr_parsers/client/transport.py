@@ -13,7 +13,6 @@ their own, so the classes here are made once for each; neither package is import
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import fields
 from functools import lru_cache
@@ -31,6 +30,7 @@ from ..wire import (
     encode_event,
     error_in,
     gather,
+    looks_like_events,
 )
 from .errors import MissingExtraError
 
@@ -50,7 +50,6 @@ _WIRE = frozenset(field.name for field in fields(WireOptions))
 _TIMEOUT, _CONNECT = 600.0, 5.0  # seconds, as the OpenAI SDK: a model may have to be loaded first
 _QUOTED = 80  # characters of an answer that is none
 _WHOLE = ("application/json", "text/html", "application/xhtml+xml", "application/problem+json")
-_EVENTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*+(?:data|event|id|retry)?+:")
 #: Headers that say how the gateway framed what is framed anew here.
 _JSON, _SSE = "application/json", "text/event-stream; charset=utf-8"
 _FRAMING = frozenset(("content-length", "content-encoding", "transfer-encoding"))
@@ -154,7 +153,7 @@ class Reader:
         try:
             payload = json.loads(body)
         except ValueError:
-            if _EVENTS.match(body):  # a stream that calls itself something else
+            if looks_like_events(body):  # a stream that calls itself something else
                 sse = exchange.sse()
                 made = sse.feed(body) + sse.close()
                 if Reader.streamed(exchange):

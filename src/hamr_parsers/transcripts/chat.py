@@ -205,7 +205,8 @@ def _error(value: object) -> str:
 
 
 def _take(into: Transcript, value: dict[str, Any], choice: dict[str, Any]) -> None:
-    from ..wire.choice import REASONING_FIELDS, split_parts
+    from ..wire.choice import split_parts
+    from ..wire.fields import REASONING_FIELDS
 
     model = value.get("model")
     if isinstance(model, str) and model:

@@ -19,7 +19,7 @@ from .errors import UpstreamError, error_in
 from .objects import AsyncNormalizedStream, NormalizedStream, normalize_response, normalize_stream
 from .report import Report
 from .request import Exchange, WireOptions
-from .sse import DONE, SSEDecoder, SSEEvent, encode_event
+from .sse import DONE, SSEDecoder, SSEEvent, encode_event, looks_like_events
 from .sse_stream import SSENormalizer
 from .stream import ChatNormalizer
 from .whole import gather, normalize_completion
@@ -40,6 +40,7 @@ __all__ = [
     "encode_event",
     "error_in",
     "gather",
+    "looks_like_events",
     "message_of",
     "normalize_completion",
     "normalize_response",

@@ -30,6 +30,7 @@ from ..events import (
 )
 from ..parser import StreamParser
 from .calls import Call, Calls
+from .fields import REASONING_FIELDS
 from .finish import finish_word
 from .native import NativeCalls, entries_of
 from .partials import Partials
@@ -38,14 +39,9 @@ from .report import Report
 if TYPE_CHECKING:
     from .request import Exchange
 
-__all__ = ["REASONING_FIELDS", "Choice", "split_parts"]
+__all__ = ["Choice", "split_parts"]
 
-#: Where servers put reasoning, in the order in which they are looked at: llama.cpp and most, vLLM and Ollama, others.
-REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")
-
-_OURS = frozenset(
-    ("role", "content", "tool_calls", "function_call", "thinking", "reasoning_content", "reasoning")
-)
+_OURS = frozenset(("role", "content", "tool_calls", "function_call", *REASONING_FIELDS))
 
 
 class Choice:
@@ -282,7 +278,7 @@ class Choice:
                 self._take_calls()
             elif kind is ToolCallEnd:
                 whole = event.tool_call  # type: ignore[union-attr]
-                call = self._text_calls[whole_index(event)]
+                call = self._text_calls[event.index]  # type: ignore[union-attr]
                 if whole.complete and not call.arguments:
                     self._calls.more(call, whole.arguments or "{}")
                 self._calls.end(call, whole.complete, whole.closing)
@@ -328,12 +324,6 @@ class Choice:
 def _goes_on(last: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
     """Whether two entries of one delta are arguments of one call, and nothing else."""
     return last["index"] == entry["index"] and last.keys() == entry.keys() == {"index", "function"}
-
-
-def whole_index(event: Event) -> int:
-    """The index of a call's end."""
-    assert isinstance(event, ToolCallEnd)
-    return event.index
 
 
 def unknown_fields(delta: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ One answer is read: the first choice. Gateways of local models have no other.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -26,6 +25,7 @@ from ..events import (
     ToolCallStart,
 )
 from ..message import ParsedMessage
+from .json_text import is_object
 from .report import Report
 
 __all__ = ["Collector", "message_of"]
@@ -143,7 +143,7 @@ class Collector:
     def _end_calls(self, out: list[Event], whole: bool = False) -> None:
         """End the calls that are open, or with `whole` only those that can get nothing more."""
         for index, now in list(self._open.items()):
-            if whole and not _is_object("".join(now.pieces)):
+            if whole and not is_object("".join(now.pieces)):
                 continue
             del self._open[index]
             call = self._calls[index] = _call(now, cut=self.finish_reason == "length")
@@ -181,20 +181,12 @@ def _call(now: _Open, cut: bool) -> ToolCall:
     text = "".join(now.pieces)
     if not text.strip():
         return ToolCall(now.id, now.name, "{}", complete=not cut, closing="{}" if cut else "")
-    if _is_object(text):
+    if is_object(text):
         return ToolCall(now.id, now.name, text)
     reader = JsonReader(None, _MAX_DEPTH)
     reader.feed(text, 0, True)
     closing = reader.closing
     mended = "".join(piece for piece in reader.out if isinstance(piece, str)) + closing
-    if not _is_object(mended):
+    if not is_object(mended):
         mended = closing = "{}"
     return ToolCall(now.id, now.name, mended, complete=False, closing=closing)
-
-
-def _is_object(text: str) -> bool:
-    """Whether a text is a whole JSON object."""
-    try:
-        return text.rstrip().endswith("}") and isinstance(json.loads(text), dict)
-    except (ValueError, RecursionError):
-        return False

@@ -6,9 +6,10 @@ whether an object is over, and whether its beginning could legally come again (n
 
 from __future__ import annotations
 
+import json
 import re
 
-__all__ = ["JsonText"]
+__all__ = ["JsonText", "is_object"]
 
 _OUTSIDE = re.compile(r'[{}\[\]"]')
 _INSIDE = re.compile(r'["\\]')
@@ -88,3 +89,11 @@ class JsonText:
                 if self._depth <= 0:
                     self.done = True
         return end
+
+
+def is_object(text: str) -> bool:
+    """Whether a text is one whole JSON object."""
+    try:
+        return text.rstrip().endswith("}") and isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False

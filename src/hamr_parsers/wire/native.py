@@ -26,7 +26,7 @@ from ..arguments.equal import same_value
 from ..arguments.json_reader import JsonReader
 from ..tools import ToolSet
 from .calls import Call, Calls
-from .json_text import JsonText
+from .json_text import JsonText, is_object
 from .partials import join_surrogates
 from .report import Report
 
@@ -398,7 +398,7 @@ class NativeCalls:
             else:
                 call.arguments.append(own)
         if call.json.done and call.started and not call.ended:
-            if not _is_object(call.text()):  # brackets told wrongly: it goes on, and is not whole
+            if not is_object(call.text()):  # brackets told wrongly: it goes on, and is not whole
                 call.broken = True
                 self._report.repairs["arguments"] += 1
                 return self._give(call, text[end:])
@@ -486,13 +486,6 @@ def _grown(before: object, now: object) -> bool:
     if not isinstance(before, Mapping) or not isinstance(now, Mapping):
         return before == now
     return all(key in now and same_value(now[key], value) for key, value in before.items())
-
-
-def _is_object(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text), dict)
-    except (ValueError, RecursionError):
-        return False
 
 
 def entries_of(value: object) -> list[Mapping[str, Any]]:

@@ -12,14 +12,16 @@ text comes as the model wrote it, and it is parsed here with the choice that the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..families import registry
+from ..families.dialects import new_call_id
 from ..parser import StreamParser
 from ..select import opens_if_thinking, opens_reasoning, resolve_parser
 from ..tools import ToolSet
 from .calls import Incomplete
+from .fields import ReasoningField, reasoning_fields
 
 if TYPE_CHECKING:
     from .sse_stream import SSENormalizer
@@ -68,13 +70,13 @@ class WireOptions:
     id_factory: Callable[[], str] | None = None
     max_held: int = 1 << 20
     max_depth: int = 200
-    reasoning: Literal["reasoning_content", "reasoning", "both"] = "reasoning_content"
+    reasoning: ReasoningField = "reasoning_content"
     incomplete: Incomplete = "cut"
     parse_without_tools: bool = False
     upstream: Literal["native", "text"] = "native"
 
     def __post_init__(self) -> None:
-        _one_of("reasoning", self.reasoning, ("reasoning_content", "reasoning", "both"))
+        _one_of("reasoning", self.reasoning, get_args(ReasoningField))
         _one_of("incomplete", self.incomplete, ("cut", "mend", "drop"))
         _one_of("upstream", self.upstream, ("native", "text"))
         if self.tool_call_parser is not None:
@@ -149,8 +151,7 @@ class Exchange:
     @property
     def reasoning_fields(self) -> tuple[str, ...]:
         """Where reasoning is given out."""
-        name = self.options.reasoning
-        return ("reasoning_content", "reasoning") if name == "both" else (name,)
+        return reasoning_fields(self.options.reasoning)
 
     def model(self, told: str | None = None) -> str | None:
         """The model's name: the caller's, the request's, or the one that the answer tells."""
@@ -201,9 +202,7 @@ class Exchange:
         factory = self.options.id_factory
         if factory is not None:
             return factory()
-        import secrets
-
-        return "call_" + secrets.token_hex(12)
+        return new_call_id()
 
     # -- what reads it -----------------------------------------------------------------------------------------
 
@@ -228,10 +227,6 @@ class Exchange:
         from .whole import normalize_completion
 
         return normalize_completion(payload, self)[0]
-
-    def but(self, **changes: Any) -> Exchange:
-        """The same request with other options."""
-        return Exchange(self.request, replace(self.options, **changes))
 
 
 def thinking_flag(request: Mapping[str, Any]) -> bool | None:

@@ -12,15 +12,17 @@ Format: https://html.spec.whatwg.org/multipage/server-sent-events.html.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NamedTuple
 
 from .errors import UpstreamError
 
-__all__ = ["DONE", "SSEDecoder", "SSEEvent", "encode_event", "read_json"]
+__all__ = ["DONE", "SSEDecoder", "SSEEvent", "encode_event", "looks_like_events", "read_json"]
 
 DONE = b"data: [DONE]\n\n"
 _BOM = b"\xef\xbb\xbf"
 _NONE: Any = object()
+_EVENTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*+(?:data|event|id|retry)?+:")
 _LINE = 64  # bytes that a held line costs beside its text
 
 
@@ -170,6 +172,11 @@ class SSEDecoder:
             self._data = []
             self._held = 0
             events.append(SSEEvent(text, read_json(text), self._event))
+
+
+def looks_like_events(data: bytes) -> bool:
+    """Whether a body begins as a stream of events does, whatever type its server gave it."""
+    return _EVENTS.match(data) is not None
 
 
 def encode_event(value: Any, event: str | None = None) -> bytes:

@@ -10,8 +10,9 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .choice import REASONING_FIELDS, Choice, unknown_fields
+from .choice import Choice, unknown_fields
 from .errors import error_in
+from .fields import REASONING_FIELDS
 from .json_text import JsonText
 from .native import entries_of, whole_arguments
 from .report import Report

@@ -34,6 +34,7 @@ from .toml import ModelTable, ProviderTable, TomlFile, read_toml
 from .trust import check_repository
 
 __all__ = [
+    "CONNECTION_HEADERS",
     "Configuration",
     "ConfigurationFile",
     "check_base_url",
@@ -46,7 +47,7 @@ __all__ = [
 #: What TOML's `compatibility` may say for the API that the client speaks.
 _COMPATIBILITIES = ("openai", "openai-compatible", "openai_compatible", API, "chat_completions")
 #: Headers that frame a request or belong to the connection (RFC 9110 and 9112): another value breaks it.
-_TRANSPORTS = (
+CONNECTION_HEADERS = (
     "connection",
     "content-length",
     "expect",
@@ -531,7 +532,7 @@ def check_header_name(name: str) -> None:
     """
     if not name or not name.isascii() or not all(c.isalnum() or c in "!#$%&'*+-.^_`|~" for c in name):
         raise ConfigurationError("is no name of a header")
-    if name.lower() in _TRANSPORTS:
+    if name.lower() in CONNECTION_HEADERS:
         raise ConfigurationError(
             f"{name} is set by the connection itself and cannot be configured; remove it"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -55,9 +55,3 @@ class Check:
             "cures": self.cures,
             "codes": self.codes,
         }
-
-
-def worst(marks: Sequence[Mark]) -> Mark:
-    """The mark of several findings together."""
-    order: tuple[Mark, ...] = ("failed", "warning", "passed")
-    return next((mark for mark in order if mark in marks), "skipped")

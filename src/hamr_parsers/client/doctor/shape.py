@@ -115,7 +115,6 @@ class _Choice:
     repeats: int = 0
     role: bool = False
     finish: str | None = None
-    said_after: bool = False
 
 
 class _Judge:

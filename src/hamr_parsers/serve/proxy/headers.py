@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from ...client.config.load import CONNECTION_HEADERS
+
 __all__ = ["FRAMING", "Raw", "from_upstream", "to_upstream", "without_body"]
 
 Raw = list[tuple[bytes, bytes]]
@@ -27,10 +29,7 @@ _HOP = frozenset(
     )
 )
 #: Headers of a request that only whoever makes the connection and frames the body can know.
-FRAMING = frozenset(
-    ("host", "content-length", "content-encoding", "transfer-encoding", "connection", "keep-alive", "proxy-connection",
-     "te", "trailer", "upgrade", "expect")
-)  # fmt: skip
+FRAMING = frozenset((*CONNECTION_HEADERS, "content-encoding"))
 _REQUEST = _HOP | {b"host", b"expect"}
 _BODY = frozenset((b"content-length", b"content-encoding", b"content-md5", b"digest", b"etag"))
 

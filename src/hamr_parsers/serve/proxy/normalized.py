@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from ...wire import (
     encode_event,
     error_in,
     gather,
+    looks_like_events,
     normalize_completion,
 )
 from .capture import Capture
@@ -44,7 +44,6 @@ __all__ = ["answer"]
 
 JSON_HEADERS: Raw = [(b"content-type", b"application/json")]
 _ERROR = 1 << 20  # bytes of an error that are read
-_EVENTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
 _TAIL = 0.1  # seconds that an upstream has to end its response after `[DONE]`, to keep the connection
 
 log = logging.getLogger("hamr_parsers.serve")
@@ -334,7 +333,7 @@ async def _is_stream(got: Answer) -> tuple[bytes, bool]:
     if got.content_type in ("application/json", "text/event-stream"):
         return b"", got.content_type == "text/event-stream"
     first = await got.first()
-    return first, _EVENTS.match(first) is not None
+    return first, looks_like_events(first)
 
 
 def _told_of(trouble: str, proxy: Proxy, scope: Scope) -> str:

@@ -16,8 +16,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from ..fields import ReasoningField, reasoning_fields
+from ..json_text import is_object
 from .errors import BadRequestError, expect
 
 __all__ = [
@@ -36,8 +38,6 @@ INVALID = "INVALID_JSON"
 _EFFORTS = {"none": "none", "minimal": "low", "low": "low", "medium": "medium"} | dict.fromkeys(
     ("high", "xhigh", "max"), "high"
 )
-
-ReasoningField = Literal["reasoning_content", "reasoning", "both"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class History:
     """
 
     def __init__(self, reasoning: ReasoningField = "reasoning_content") -> None:
-        self._fields = ("reasoning_content", "reasoning") if reasoning == "both" else (reasoning,)
+        self._fields = reasoning_fields(reasoning)
         self._system: list[str] = []
         self._messages: list[dict[str, Any]] = []
         self._text: list[str] = []
@@ -103,7 +103,7 @@ class History:
         templates read them, and would refuse this request and each that follows it.
         """
         self._results_over()
-        if not _is_object(arguments):
+        if not is_object(arguments):
             arguments = argument_text({INVALID: arguments}) if arguments.strip() else "{}"
         function = {"name": name, "arguments": arguments}
         self._calls.append({"id": call_id, "type": "function", "function": function})
@@ -188,13 +188,6 @@ def thinking_fields(off: bool, effort: str | None, field: str) -> dict[str, Any]
             "chat_template_kwargs": {"enable_thinking": False, "thinking": False},
         }
     return {} if effort is None else {"reasoning_effort": _EFFORTS[effort]}
-
-
-def _is_object(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text), dict)
-    except (ValueError, RecursionError):
-        return False
 
 
 def argument_text(value: object) -> str:
