@@ -107,7 +107,8 @@ def _of_transcript(transcript: Transcript, path: Path, raw: bytes | None) -> Sce
         note=f"captured in {path.name}",
         raw=raw if not transcript.answer else None,
     )
-    calls = _native_calls(transcript.native_tool_calls)
+    functions = [call["function"] for call in transcript.native_tool_calls if "function" in call]
+    calls = [(function["name"], function["arguments"]) for function in functions if function.get("name")]
     if calls:
         return _with_calls(scenario, content, reasoning, calls)
     if reasoning:
@@ -118,25 +119,6 @@ def _of_transcript(transcript: Transcript, path: Path, raw: bytes | None) -> Sce
             opened = f"<think>\n{reasoning}\n</think>\n\n"
         scenario = replace(scenario, text=opened + content)
     return scenario if scenario.text else None
-
-
-def _native_calls(deltas: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """The (name, arguments) of calls that the captured gateway had parsed itself."""
-    calls: dict[int, list[str]] = {}
-    last = -1
-    for delta in deltas:
-        function = delta.get("function")
-        if not isinstance(function, dict):
-            continue
-        name, arguments = function.get("name"), function.get("arguments")
-        index = delta.get("index")
-        if not isinstance(index, int):
-            index = last + 1 if name else max(last, 0)
-        last = index
-        call = calls.setdefault(index, ["", ""])
-        call[0] = call[0] or (name if isinstance(name, str) else "")
-        call[1] += arguments if isinstance(arguments, str) else json.dumps(arguments) if arguments else ""
-    return [(name, arguments) for name, arguments in calls.values() if name]
 
 
 def _with_calls(scenario: Scenario, content: str, reasoning: str, calls: list[tuple[str, str]]) -> Scenario:
