@@ -27,8 +27,8 @@ __all__ = [
     "History",
     "ReasoningField",
     "argument_text",
+    "ask_thinking",
     "read_object",
-    "thinking_fields",
     "words",
 ]
 
@@ -164,8 +164,8 @@ def _content(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]]:
     return parts
 
 
-def thinking_fields(off: bool, effort: str | None, field: str) -> dict[str, Any]:
-    """The fields of a chat request that ask for thinking, or for none.
+def ask_thinking(body: dict[str, Any], off: bool, effort: str | None, field: str) -> None:
+    """Set the fields of a chat request that ask for thinking, or for none; the client's own switch counts.
 
     Local servers know two ways: `reasoning_effort` (Ollama, LM Studio, gpt-oss everywhere) and the template's own
     switch, `enable_thinking` or `thinking` (vLLM, SGLang, llama.cpp). Both turn it off; each passes over the other.
@@ -173,6 +173,7 @@ def thinking_fields(off: bool, effort: str | None, field: str) -> dict[str, Any]
     as if all that it says were thought.
 
     Args:
+        body: the chat request, which may have the switch already.
         off: whether the request turns thinking off.
         effort: how much; words that local models do not know become the nearest one that they do.
         field: the name of the request's field, for the error.
@@ -183,11 +184,12 @@ def thinking_fields(off: bool, effort: str | None, field: str) -> dict[str, Any]
     if effort is not None and effort not in _EFFORTS:
         raise BadRequestError(field, f"must be one of {', '.join(_EFFORTS)}, not {effort!r}")
     if off or effort == "none":
-        return {
-            "reasoning_effort": "none",
-            "chat_template_kwargs": {"enable_thinking": False, "thinking": False},
-        }
-    return {} if effort is None else {"reasoning_effort": _EFFORTS[effort]}
+        body["reasoning_effort"] = "none"
+        given = body.get("chat_template_kwargs")
+        switch = {"enable_thinking": False, "thinking": False}
+        body["chat_template_kwargs"] = {**switch, **given} if isinstance(given, Mapping) else switch
+    elif effort is not None:
+        body["reasoning_effort"] = _EFFORTS[effort]
 
 
 def argument_text(value: object) -> str:

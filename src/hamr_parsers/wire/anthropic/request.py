@@ -11,8 +11,8 @@ from ..adapter.history import (
     History,
     ReasoningField,
     argument_text,
+    ask_thinking,
     read_object,
-    thinking_fields,
     words,
 )
 from ..adapter.ids import chat_call_id
@@ -89,11 +89,7 @@ def _thinking(request: Mapping[str, Any], body: dict[str, Any]) -> None:
         told = read_object(config, "output_config").get("effort")
         if told is not None:
             effort = expect(told, str, "output_config.effort", "a word")
-    fields = thinking_fields(off, effort, "output_config.effort")
-    given = body.get("chat_template_kwargs")  # the client's own switch counts
-    if isinstance(given, Mapping) and "chat_template_kwargs" in fields:
-        fields["chat_template_kwargs"] = {**fields["chat_template_kwargs"], **given}
-    body |= fields
+    ask_thinking(body, off, effort, "output_config.effort")
 
 
 def _format(request: Mapping[str, Any], body: dict[str, Any]) -> None:

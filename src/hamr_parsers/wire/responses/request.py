@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..adapter.errors import BadRequestError, expect
-from ..adapter.history import ChatRequest, History, ReasoningField, read_object, thinking_fields, words
+from ..adapter.history import ChatRequest, History, ReasoningField, ask_thinking, read_object, words
 from .packing import unpack
 from .tools import chat_name, custom_arguments, read_tool_choice, read_tools, tool_lists
 
@@ -94,11 +94,7 @@ def _reasoning(request: Mapping[str, Any], body: dict[str, Any]) -> None:
     effort = read_object(asked, "reasoning").get("effort")
     if effort is not None:
         expect(effort, str, "reasoning.effort", "a word")
-        fields = thinking_fields(False, effort, "reasoning.effort")
-        given = body.get("chat_template_kwargs")  # the client's own switch counts
-        if isinstance(given, Mapping) and "chat_template_kwargs" in fields:
-            fields["chat_template_kwargs"] = {**fields["chat_template_kwargs"], **given}
-        body |= fields
+        ask_thinking(body, False, effort, "reasoning.effort")
 
 
 def _format(request: Mapping[str, Any], body: dict[str, Any]) -> None:
